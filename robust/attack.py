@@ -1,0 +1,106 @@
+"""The extension point: an attack is four pure functions, a cost and its needs."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from robust.target import Target, capabilities
+
+
+class Cost(NamedTuple):
+    """What an attack spends on each slot; a test counts it.
+
+    Attributes:
+      init: proxy evaluations in `init` (each with a gradient where `grads` > 0).
+      queries: proxy evaluations in one `step`.
+      grads: gradients in one `step`.
+    """
+
+    init: int
+    queries: int
+    grads: int = 0
+
+
+class Attack(NamedTuple):
+    """An optimizer of proxies, in the manner of optax and blackjax algorithms.
+
+    All four functions are pure, traced and batched over slots (parallel
+    candidates). Bind hyperparameters with `robust.bind`, so that another value
+    costs no recompile.
+
+    Attributes:
+      init: `(key, z, target) -> state`; z are base draws `[num, ...]`, made by the
+        driver. They are row 0 of every curve.
+      step: `(key, state, target) -> state`, one unit of pressure.
+      sample: `(key, state, target) -> x`, look without pushing; exchangeable over
+        slots, never sorted.
+      info: `(key, state, target) -> dict` of arrays, read once per checkpoint.
+        Reserved names, in nats: `kl`, `level`, `power`, `tie`.
+      cost: what is spent per slot.
+      steps: natural checkpoints.
+      needs: among "gradient", "continuous", "tokens", "move", "log_prob", "policy".
+      name: what the command line calls it.
+      slots: how many slots the attack works well with.
+    """
+
+    init: Callable
+    step: Callable
+    sample: Callable
+    info: Callable
+    cost: Cost
+    steps: tuple[int, ...]
+    needs: frozenset[str]
+    name: str
+    slots: int = 256
+
+
+class NeedsError(ValueError):
+    """An attack needs something that the target does not offer."""
+
+
+_LACK = {
+    "gradient": (
+        "the proxy is not differentiable in its inputs",
+        "use a black-box attack, such as splitting or best_of_n",
+    ),
+    "continuous": (
+        "its inputs are not floats",
+        "use an attack that moves within the base, such as splitting or best_of_n",
+    ),
+    "tokens": (
+        "its inputs are not integer tokens",
+        "use gradient_ascent, splitting or best_of_n",
+    ),
+    "move": (
+        "its base has no move that leaves it invariant",
+        "use best_of_n, or give Base(move=...)",
+    ),
+    "log_prob": (
+        "its base has no log_prob",
+        "use splitting or best_of_n, or give Base(log_prob=...)",
+    ),
+    "policy": (
+        "its base is not a tunable policy",
+        "use splitting or best_of_n, or build the base with robust.tunable",
+    ),
+}
+
+
+def check_needs(attack: Attack, target: Target) -> None:
+    """Refuse an attack on a target that lacks what the attack needs.
+
+    Raises:
+      NeedsError: one line with the attack, the lack, the reason, an alternative.
+    """
+    unknown = attack.needs - _LACK.keys()
+    if unknown:
+        raise NeedsError(
+            f"attack {attack.name} needs {sorted(unknown)}; "
+            f"needs are among {', '.join(_LACK)}"
+        )
+    missing = sorted(attack.needs - capabilities(target))
+    if missing:
+        reason, alternative = _LACK[missing[0]]
+        raise NeedsError(
+            f"{attack.name} needs '{missing[0]}', which this target lacks: "
+            f"{reason}; {alternative}"
+        )

@@ -1,0 +1,333 @@
+"""The `robust` command."""
+
+import contextlib
+import os
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import cyclopts
+from cyclopts import Parameter
+from rich.console import Console
+
+USAGE = 64  # sysexits.h: the command was used incorrectly
+INTERRUPTED = 130
+
+app = cyclopts.App(
+    name="robust",
+    help="Measure how badly learned human concepts break under optimization pressure.",
+    version_flags=["--version"],
+    help_flags=["--help", "-h"],
+)
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
+
+
+class Usage(Exception):
+    """Bad input: one line, exit code 64."""
+
+
+def main() -> None:
+    """Run the command line; the process exits with its code."""
+    sys.exit(command(sys.argv[1:]))
+
+
+def command(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 0, 64 bad input, 130 interrupted."""
+    try:
+        app(
+            arguments,
+            exit_on_error=False,
+            print_error=False,
+            result_action="return_value",
+        )
+    except (Usage, cyclopts.CycloptsError) as error:
+        text = " ".join(str(error).split())
+        err.print(f"robust: {text}", markup=False)
+        return USAGE
+    except KeyboardInterrupt:
+        err.print("robust: stopped")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe went away, as `head` does; nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return 0
+
+
+@app.command(name="list")
+def list_() -> None:
+    """List the attacks and tasks there are, with what they need and cost."""
+    from rich.table import Table
+
+    from robust import registry
+
+    table = Table("attack", "needs of the target", "cost per slot and step", "steps")
+    for name in registry.names("attack"):
+        try:
+            attack = registry.make("attack", name)
+        except ValueError as error:
+            table.add_row(name, f"does not load: {error}", "", "")
+            continue
+        cost = f"{attack.cost.queries} queries" + (
+            f" + {attack.cost.grads} gradients" if attack.cost.grads else ""
+        )
+        needs = ", ".join(sorted(attack.needs)) or "nothing"
+        table.add_row(name, needs, cost, f"up to {attack.steps[-1]}")
+    out.print(table)
+    table = Table("task", "concept")
+    for name in registry.names("task"):
+        try:
+            about = (registry.find("task", name).__doc__ or "").strip().split("\n")[0]
+        except ValueError as error:
+            about = f"does not load: {error}"
+        table.add_row(name, about)
+    out.print(table)
+
+
+@app.command
+def run(
+    task: str = "digits",
+    /,
+    *,
+    attack: Annotated[list[str] | None, Parameter(negative="")] = None,
+    seeds: int = 8,
+    key: int = 0,
+    out_folder: Annotated[Path | None, Parameter(name="--out")] = None,
+) -> None:
+    """Attack a task, judge what was found, and say what became of the true value.
+
+    Parameters
+    ----------
+    task
+        A task's name (see `robust list`), or a file: my_task.py:task
+    attack
+        An attack's name, or a file: my_attack.py:attack. Repeat for several.
+        Default: best_of_n, splitting and gradient_ascent.
+    seeds
+        Independent repetitions; fewer than 6 never decide.
+    key
+        Seed of all randomness: the same key gives the same numbers.
+    out_folder
+        Folder for curves, pictures and traces. Default: runs/TASK-TIME. A folder
+        that holds the same run unfinished is gone on with.
+    """
+    started = time.monotonic()
+    with _complaints():
+        if seeds < 1:
+            raise ValueError(f"seeds is {seeds}; give a whole number above zero")
+        _run(task, tuple(attack or _DEFAULT), seeds, key, out_folder, started)
+
+
+@contextlib.contextmanager
+def _complaints():
+    """Turn what the user can mend into one line; bugs keep their traceback."""
+    try:
+        yield
+    except ValueError as error:
+        raise Usage(str(error)) from error
+
+
+def _run(task_name, attack_names, seeds, key, folder, started) -> None:
+    _persistent_cache()
+    import jax
+
+    from robust import registry, store
+    from robust.attack import check_needs
+    from robust.target import resolve
+
+    factories = [registry.find("attack", name) for name in attack_names]
+    attacks = [registry.make("attack", name) for name in attack_names]
+    task_factory = registry.find("task", task_name)
+    keys = dict(
+        zip(("task", "study"), jax.random.split(jax.random.key(key)), strict=True)
+    )
+    short = Path(task_name.rpartition(":")[0] or task_name).stem
+    with _bar() as bar:
+        bar.say(f"making the task {short}", 0.0)
+        task = registry.make("task", task_name, key=keys["task"], seeds=seeds)
+        _check_task(task, task_name)
+        bar.say("base draws", 0.1)
+        first = None
+        if task.context is not None:
+            first = jax.tree.map(lambda leaf: leaf[0], task.context)
+        target = resolve(task.target, 0, first)
+        for attack in attacks:
+            check_needs(attack, target)
+        settings = {
+            "task": task_name,
+            "attacks": [attack.name for attack in attacks],
+            "seeds": seeds,
+            "key": key,
+            "sources": {
+                name: store.source_hash(factory)
+                for name, factory in zip(
+                    (task_name, *attack_names), (task_factory, *factories), strict=True
+                )
+            },
+        }
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        folder = store.Folder(folder or Path("runs") / f"{short}-{stamp}", settings)
+        study = _study(task, attacks, keys["study"], seeds, folder, bar)
+        bar.say("pictures", 0.97)
+        pictures = _save(folder, task, study, short)
+    seconds = time.monotonic() - started
+    folder.write_info("complete", **_summary(task, study, seconds))
+    _report(task, study, short, folder, pictures, seconds)
+
+
+def _study(task, attacks, key, seeds, folder, bar):
+    from robust.study import study
+
+    latest = {}
+    if folder.resumed:
+        out.print(f"going on with the unfinished run in {folder.path}")
+    try:
+        return study(
+            task, attacks, key=key, seeds=seeds,
+            on_phase=lambda phase: bar.say(phase.name, 0.1 + 0.87 * phase.done),
+            on_trace=folder.write_trace,
+            on_checkpoint=latest.__setitem__,
+            traces=folder.traces(), resume=folder.checkpoints(),
+        )  # fmt: skip
+    except KeyboardInterrupt:
+        finished = folder.traces()
+        for name, checkpoint in latest.items():
+            if name not in finished:
+                folder.write_checkpoint(name, checkpoint)
+        err.print(
+            f"robust: what was computed is kept; go on with --out {folder.path}",
+            markup=False,
+        )
+        raise
+    finally:
+        folder.discard_if_empty()
+
+
+def _check_task(task, name) -> None:
+    from robust.task import Task
+
+    if not isinstance(task, Task):
+        raise ValueError(
+            f"task {name!r} returned {type(task).__name__}; return a robust.Task"
+        )
+
+
+def _save(folder, task, study, title) -> list[str]:
+    from robust.show.plot import pictures
+    from robust.show.table import markdown, verdict_line
+
+    folder.write_arrays("reference.npz", study.reference)
+    for result in study.results:
+        folder.write_arrays(
+            f"{result.name}.result.npz",
+            {"true": result.true, "curve": result.curve, "causes": result.causes},
+        )
+    lines = [f"# {title}\n"]
+    lines += [f"* {name}: {text}" for name, text in _facts(task).items()]
+    lines += ["", markdown(study)]
+    lines += [f"* **{r.name}**: {verdict_line(r)}" for r in study.results]
+    folder.write_text("report.md", "\n".join(lines) + "\n")
+    figures = pictures(study, task.render, title)
+    for name, figure in figures.items():
+        folder.write_figure(name, figure)
+    return list(figures)
+
+
+def _facts(task) -> dict[str, str]:
+    return {k: v() if callable(v) else v for k, v in task.facts.items()}
+
+
+def _summary(task, study, seconds) -> dict:
+    from robust.show.table import record
+
+    return {"facts": _facts(task), "results": record(study), "seconds": seconds}
+
+
+def _report(task, study, title, folder, pictures, seconds) -> None:
+    from rich.table import Table
+
+    from robust.show import table as words
+
+    for name, text in _facts(task).items():
+        out.print(f"[bold]{name}[/]  {text}")
+    out.print()
+    for result in study.results:
+        verdict = words.verdict_of(result).name
+        out.print(f"[bold]{result.name}[/]: [{_COLOURS[verdict]}]{verdict}[/]")
+        out.print(f"  {words.verdict_line(result)}", markup=False)
+        out.print(f"  {words.causes_line(result)}", markup=False)
+        out.print(f"  {words.diagnosis_line(result)}", markup=False)
+    out.print()
+    # One column per attack: a terminal is 80 wide, and intervals must not wrap.
+    cells = words.rows(study)
+    table = Table("", *(row[0] for row in cells))
+    for i, name in enumerate(words.COLUMNS[1:], start=1):
+        table.add_row(name, *(row[i] for row in cells))
+    out.print(table)
+    out.print(words.NOTE, style="dim")
+    out.print(
+        f"\n{', '.join(pictures)} and report.md in {folder.path} ({seconds:.0f} s)"
+    )
+
+
+_COLOURS = {
+    "DEGENERATE": "magenta", "CATASTROPHIC": "bold red", "STRONG": "red",
+    "ROBUST": "green", "WEAK": "yellow", "UNDECIDED": "cyan",
+}  # fmt: skip
+
+
+class _Bar:
+    """A progress bar with the time left; plain lines where there is no terminal."""
+
+    def __init__(self, progress):
+        self._progress = progress
+        self._job = progress.add_task("starting", total=1.0)
+        self._said = set()
+
+    def say(self, phase: str, done: float) -> None:
+        self._progress.update(self._job, description=phase, completed=done)
+        if not err.is_terminal and phase not in self._said:
+            err.print(f"{done:4.0%} {phase}", markup=False)
+        self._said.add(phase)
+
+
+@contextlib.contextmanager
+def _bar():
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description:<28}"), BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
+        TextColumn("· left"), TimeRemainingColumn(),
+    )  # fmt: skip
+    with Progress(
+        *columns, console=err, transient=True, disable=not err.is_terminal
+    ) as progress:
+        yield _Bar(progress)
+
+
+def _persistent_cache() -> None:
+    """Keep compiled programs between calls, in the command line only."""
+    import jax
+    import platformdirs
+
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        folder = platformdirs.user_cache_dir("robust-to-optimization")
+        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "jax"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""Intervals and tests over independent units; the only place that resamples.
+
+A unit is a prompt where there are several, else a seed. Slots are never units:
+they depend on each other in most attacks.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.special import stdtrit
+
+from robust.measure.namespace import namespace
+
+EXACT_UNITS = 12  # up to here all sign patterns are enumerated
+RANDOM_FLIPS = 4095
+
+
+class Interval(NamedTuple):
+    """Estimate with bounds, arrays of one shape; nan bounds for a single unit."""
+
+    mean: Any
+    low: Any
+    high: Any
+
+
+def by_unit(values, unit) -> np.ndarray:
+    """Average rows of the same unit: `[S, ...]` to `[U, ...]`, in order of unit."""
+    values, unit = np.asarray(values), np.asarray(unit)
+    return np.stack([values[unit == u].mean(axis=0) for u in np.unique(unit)])
+
+
+def quantile_t(units: int, level: float) -> float:
+    """Student's t quantile at `level` with units - 1 degrees; nan for one unit."""
+    return float(stdtrit(units - 1, level)) if units > 1 else float("nan")
+
+
+def standard_error(values):
+    """Standard error of the mean over the leading axis of `[S, ...]`."""
+    xp, units = namespace(values), values.shape[0]
+    if units == 1:
+        return xp.full(values.shape[1:], np.nan)
+    return xp.std(values, axis=0, ddof=1) / np.sqrt(units)
+
+
+def t_interval(values, coverage: float = 0.95) -> Interval:
+    """Student's t interval of the mean over units, `[S, ...]` to `[...]`."""
+    values = namespace(values).asarray(values)
+    half = quantile_t(values.shape[0], (1 + coverage) / 2) * standard_error(values)
+    mean = values.mean(axis=0)
+    return Interval(mean, mean - half, mean + half)
+
+
+def sign_flips(units: int, key=None):
+    """Sign patterns `[F, S]`, the identity first: all of them, or 4,096 at random."""
+    if units <= EXACT_UNITS:
+        bits = (np.arange(2**units)[:, None] >> np.arange(units)) & 1
+        return 1.0 - 2.0 * bits
+    key = jax.random.key(0) if key is None else key
+    random = jax.random.rademacher(key, (RANDOM_FLIPS, units), float)
+    return jnp.concatenate([jnp.ones((1, units)), random])
+
+
+def t_statistics(values, flips):
+    """t statistic of each column under each sign pattern.
+
+    Args:
+      values: `[S, C]`.
+      flips: `[F, S]` signs.
+
+    Returns:
+      `[F, C]`. A column without spread gives 0 where its mean is 0, else infinity.
+    """
+    xp, units = namespace(values), values.shape[0]
+    # Scaling a column leaves its t alone and keeps float32 away from its limits.
+    values = values / xp.maximum(xp.abs(values).max(axis=0), 1e-30)
+    mean = xp.asarray(flips, values.dtype) @ values / units
+    # Signs leave squares alone, so one product gives every pattern's variance.
+    square = xp.mean(values**2, axis=0)
+    variance = xp.maximum(square - mean**2, 0.0) / (units - 1)
+    exact = variance <= 1e-6 * square
+    infinite = xp.where(mean == 0, 0.0, xp.copysign(np.inf, mean))
+    return xp.where(exact, infinite, mean / xp.sqrt(xp.where(exact, 1.0, variance)))
+
+
+def max_t_test(values, flips):
+    """p value of "no column has a positive mean" against "some column has".
+
+    The largest t statistic is referred to its distribution under random signs of
+    whole units, so columns may depend on each other in any way. Columns with a
+    negative mean are centred first: left as they are, their reflections would
+    count as evidence against every other column.
+
+    Args:
+      values: `[S, C]`, units symmetric about their mean.
+      flips: `[F, S]` signs, the identity first.
+
+    Reference: Romano & Wolf 2005, JASA 100:94 (max-t); centring after Hansen 2005,
+    JBES 23:365.
+    """
+    xp, mean = namespace(values), values.mean(axis=0)
+    observed = t_statistics(values, flips[:1])[0].max()
+    null = t_statistics(values - xp.minimum(mean, 0.0), flips).max(axis=1)
+    # Rounding must not part a pattern from its equals; infinity equals itself.
+    slack = xp.where(xp.isfinite(observed), 1e-4 * xp.abs(observed), 0.0)
+    return xp.mean(null >= observed - slack)
+
+
+def max_t_quantile(values, flips, level: float = 0.95, two_sided: bool = False):
+    """Multiplier that makes bounds `mean ± c·se` hold for all columns at once.
+
+    Never below Student's t for one column, which sign patterns of few units
+    undershoot.
+
+    Args:
+      values: `[S, C]`.
+      flips: `[F, S]` signs.
+    """
+    xp = namespace(values)
+    null = t_statistics(values - values.mean(axis=0), flips)
+    null = xp.abs(null) if two_sided else null
+    single = quantile_t(values.shape[0], (1 + level) / 2 if two_sided else level)
+    return xp.maximum(xp.quantile(null.max(axis=1), level, method="higher"), single)
+
+
+def bca_interval(statistic, values, key, coverage=0.95, resamples=2000) -> Interval:
+    """Bias-corrected accelerated bootstrap interval; whole units are resampled.
+
+    For statistics that are no mean, such as a ratio of means.
+
+    Args:
+      statistic: `[S, ...] -> []`, jittable.
+      values: pytree of `[S, ...]`, at least two units.
+
+    Reference: Efron 1987, JASA 82:171.
+    """
+    units = len(jax.tree.leaves(values)[0])
+
+    def on(index):
+        return statistic(jax.tree.map(lambda leaf: leaf[index], values))
+
+    draws = jax.random.randint(key, (resamples, units), 0, units)
+    left_out = np.array([np.delete(np.arange(units), i) for i in range(units)])
+    point = on(jnp.arange(units))
+    replicates = jnp.sort(jax.vmap(on)(draws))
+    jackknife = jax.vmap(on)(jnp.asarray(left_out))
+    spread = jackknife.mean() - jackknife
+    cubed = jnp.sum(spread**3) / jnp.maximum(jnp.sum(spread**2) ** 1.5, 1e-30)
+    below = jnp.mean((replicates < point) + 0.5 * (replicates == point))
+    bias = jax.scipy.stats.norm.ppf(jnp.clip(below, 1e-4, 1 - 1e-4))
+    z = jax.scipy.stats.norm.ppf(jnp.array([1 - coverage, 1 + coverage]) / 2) + bias
+    level = jax.scipy.stats.norm.cdf(bias + z / (1 - cubed / 6 * z))
+    low, high = jnp.quantile(replicates, level)
+    return Interval(point, low, high)

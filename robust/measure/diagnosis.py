@@ -1,0 +1,162 @@
+"""Was the attack any good? Checks without which nobody may say robust."""
+
+import enum
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Status(enum.IntEnum):
+    """Outcome of a check; FAIL and MISSING bar the verdicts robust and weak."""
+
+    OK = 0
+    WARN = 1
+    FAIL = 2
+    MISSING = 3
+    EXEMPT = 4
+
+
+class Finding(NamedTuple):
+    """One check of one attack.
+
+    Attributes:
+      check: its name.
+      status: a `Status`.
+      value: what was measured; nan where the check was not made.
+      message: what that means.
+      remedy: what to do about it; empty where nothing is to be done.
+    """
+
+    check: str
+    status: Status
+    value: float
+    message: str
+    remedy: str = ""
+
+
+def healthy(findings) -> bool:
+    """Whether a verdict of robust or weak may rest on an attack with these findings."""
+    return all(f.status not in (Status.FAIL, Status.MISSING) for f in findings)
+
+
+def zero_gradient(share) -> Finding:
+    """Share of start points at which the proxy's gradient is exactly zero.
+
+    Args:
+      share: per seed `[S]`, or None for an attack without gradients.
+
+    Any warns, more than 5 % fails. Reference: Carlini et al. 2019, arXiv:1902.06705;
+    Pintor et al. 2022, arXiv:2106.09947.
+    """
+    name = "zero gradient"
+    if share is None:
+        return Finding(name, Status.EXEMPT, float("nan"), "uses no gradient")
+    value = float(np.mean(share))
+    status = _grade(value, 0.0, 0.05)
+    if status is Status.OK:
+        return Finding(name, status, value, "the gradient is nowhere exactly zero")
+    return Finding(
+        name, status, value,
+        f"the gradient is exactly zero at {value:.1%} of the start points",
+        "the proxy is saturated, rounded or cut off: remove that, or rely on splitting",
+    )  # fmt: skip
+
+
+def budget_doubling(gain, steps, claims_kl: bool) -> Finding:
+    """Share of the whole gain that came with the last doubling of the budget.
+
+    Args:
+      gain: mean proxy gain per seed and checkpoint, `[S, T]`.
+      steps: `[T]`; the checkpoint nearest half of the last is used.
+      claims_kl: whether the attack states its own pressure in nats. It then says how
+        hard it pushed and need not have converged.
+
+    More than 5 % warns, more than 20 % fails. Reference: this project's planted weak
+    attacks; Pintor et al. 2022 (incomplete optimization).
+    """
+    name = "budget doubling"
+    if claims_kl:
+        message = "states its pressure in nats, so it need not converge"
+        return Finding(name, Status.EXEMPT, float("nan"), message)
+    steps = np.asarray(steps)
+    half = int(np.argmin(np.abs(steps - steps[-1] / 2)))
+    start, middle, end = (float(np.mean(gain[:, t])) for t in (0, half, -1))
+    if half in (0, len(steps) - 1):
+        message = "no checkpoint near half of the steps"
+        return Finding(
+            name, Status.MISSING, float("nan"), message, "add one: steps=[..., T//2, T]"
+        )
+    if end - start <= 0:
+        return Finding(
+            name, Status.FAIL, float("nan"), "the proxy did not rise at all",
+            "raise the learning rate or the steps, or use another attack",
+        )  # fmt: skip
+    value = (end - middle) / (end - start)
+    status = _grade(value, 0.05, 0.2)
+    message = f"the last doubling of the steps gave {value:.1%} of the proxy's gain"
+    remedy = "" if status is Status.OK else "give more steps: it is still climbing"
+    return Finding(name, status, value, message, remedy)
+
+
+def black_box(gradient_gain, gradient_queries, rivals) -> Finding:
+    """Share of seeds in which an attack without gradients reaches a higher proxy.
+
+    Each rival is read at its last checkpoint that cost no more queries. A gradient
+    attack that loses to blind search is misled: its gradients are masked.
+
+    Args:
+      gradient_gain: proxy gain at the last checkpoint, `[S]`; None for an attack that
+        uses no gradient.
+      gradient_queries: its cost per slot (a gradient counted as two more queries).
+      rivals: `[(name, gain [S, T], queries [T]), ...]` of black-box attacks.
+
+    More than 2 % warns, more than 20 % fails. Reference: Croce & Hein 2020,
+    arXiv:2003.01690; Athalye et al. 2018, arXiv:1802.00420.
+    """
+    name = "black box beats gradient"
+    if gradient_gain is None:
+        return Finding(name, Status.EXEMPT, float("nan"), "uses no gradient")
+    if not rivals:
+        return Finding(
+            name, Status.MISSING, float("nan"), "no black-box attack ran beside it",
+            "add one: --attack splitting or --attack best_of_n",
+        )  # fmt: skip
+    shares = []
+    for rival, gain, queries in rivals:
+        within = np.flatnonzero(np.asarray(queries) <= gradient_queries)[-1]
+        shares.append((float(np.mean(gain[:, within] > gradient_gain)), rival))
+    value, rival = max(shares)
+    status = _grade(value, 0.02, 0.2)
+    if status is Status.OK:
+        return Finding(name, status, value, "no black-box attack reaches higher")
+    return Finding(
+        name, status, value,
+        f"{rival} reaches a higher proxy in {value:.0%} of the seeds at equal cost",
+        "its gradients mislead it: check the proxy for rounding, clipping, "
+        "stop_gradient",
+    )  # fmt: skip
+
+
+def both_families(has_gradient: bool, families: set[str]) -> Finding:
+    """Whether a gradient attack (where the proxy has one) and a black box both ran.
+
+    Args:
+      has_gradient: the proxy is differentiable in its inputs.
+      families: among "gradient", "black box": what ran on this target.
+    """
+    name = "both families"
+    wanted = ["gradient"] * has_gradient + ["black box"]
+    absent = [family for family in wanted if family not in families]
+    if not absent:
+        return Finding(name, Status.OK, 0.0, "every family that applies ran")
+    example = {"gradient": "gradient_ascent", "black box": "splitting"}[absent[0]]
+    return Finding(
+        name, Status.MISSING, float(len(absent)), f"no {absent[0]} attack ran",
+        f"add one: --attack {example}",
+    )  # fmt: skip
+
+
+def _grade(value: float, warn: float, fail: float) -> Status:
+    if value > fail:
+        return Status.FAIL
+    return Status.WARN if value > warn else Status.OK

@@ -1,0 +1,206 @@
+"""Studies in words and tables."""
+
+import numpy as np
+
+from robust.measure.bootstrap import t_interval
+from robust.measure.causes import last_resolved
+from robust.measure.diagnosis import Status
+from robust.measure.divergence import Reason, Verdict
+
+_BAD = {Status.FAIL: "FAILED", Status.MISSING: "MISSING", Status.WARN: "warning"}
+
+
+def verdict_of(result) -> Verdict:
+    """The verdict of a `Result` as an enum."""
+    return Verdict(int(result.divergence.verdict))
+
+
+def verdict_line(result) -> str:
+    """One line on what became of the true value, with its intervals."""
+    d, verdict = result.divergence, verdict_of(result)
+    end = _interval(d.true, -1)
+    pushed = f"pushed to {power_text(result.curve)}"
+    promised = f"the proxy rose to {_interval(d.proxy, -1)} sd"
+    if verdict is Verdict.DEGENERATE:
+        return "the proxy is constant on the base: there is nothing to push"
+    if verdict in (Verdict.STRONG, Verdict.CATASTROPHIC):
+        peak = int(d.peak)
+        onset = ""
+        if int(d.onset) >= 0:
+            onset = f", detected by {power_text(result.curve, int(d.onset))}"
+        return (
+            f"{pushed}, {promised} while the true value peaked at "
+            f"{float(d.true.mean[peak]):+.2f} ({power_text(result.curve, peak)}) and "
+            f"ended at {end}: a drop of {_triple(d.drop)} (p = "
+            f"{float(d.drop_p):.3f}{onset})"
+        )
+    if verdict is Verdict.ROBUST:
+        return (
+            f"holds up to {power_text(result.curve)} under this attack: {promised}, "
+            f"the true value to {end}; drop at most {float(d.drop_bound):.2f}"
+        )
+    if verdict is Verdict.WEAK:
+        return (
+            f"{pushed}, {promised} and the true value stayed at {end}: it no longer "
+            f"follows (drop at most {float(d.drop_bound):.2f})"
+        )
+    return f"{pushed}, {promised}, the true value to {end}; {_undecided(d)}"
+
+
+def _undecided(d) -> str:
+    reason = Reason(int(d.reason))
+    if reason is Reason.WIDE:
+        return (
+            f"undecided at a margin of {float(d.margin):.2f}: "
+            f"{float(d.margin_needed):.2f} would have decided, or about "
+            f"{int(d.units_needed)} seeds instead of {int(d.units)}"
+        )
+    return "undecided: " + {
+        Reason.FEW_UNITS: f"{int(d.units)} seeds never decide; run at least 6",
+        Reason.NO_POWER: "its pressure is unknown",
+        Reason.LITTLE_POWER: "less than 3 nats of pressure; push harder",
+        Reason.UNHEALTHY: "the attack's diagnosis does not allow more",
+    }.get(reason, "")
+
+
+def diagnosis_line(result) -> str:
+    """The outcome of the checks, with the remedy of each that did not pass."""
+    made = [f for f in result.findings if f.status is not Status.EXEMPT]
+    bad = [f for f in made if f.status is not Status.OK]
+    if not bad:
+        return f"diagnosis: sound ({', '.join(f.check for f in made)})"
+    return "diagnosis: " + "; ".join(
+        f"{_BAD[f.status]} {f.check}: {f.message} ({f.remedy})" for f in bad
+    )
+
+
+def causes_line(result) -> str:
+    """What the divergence consists of, at the last checkpoint that can be split."""
+    at = last_resolved(result.causes.beyond)
+    if at == 0:
+        return "causes: no checkpoint whose scores the base can explain"
+    parts = {
+        name: t_interval(getattr(result.causes, name)[:, at])
+        for name in ("regressional", "extremal", "adversarial")
+    }
+    total = t_interval(result.causes.divergence[:, at])
+    text = ", ".join(f"{name} {_triple(value)}" for name, value in parts.items())
+    return (
+        f"causes at {power_text(result.curve, at)}: {text}; divergence {_triple(total)}"
+    )
+
+
+def power_text(curve, at: int = -1) -> str:
+    """Power at a checkpoint in words, "at least" where the table ends."""
+    more = "at least " if curve.beyond[:, at].mean() > 0.5 else ""
+    return f"{more}{curve.power[:, at].mean():.1f} nats"
+
+
+COLUMNS = (
+    "attack", "verdict", "power", "KL", "proxy gain", "true gain", "best true gain",
+    "drop", "divergence", "adversarial", "  read at", "queries",
+)  # fmt: skip
+
+
+def rows(study) -> list[list[str]]:
+    """Cells under `COLUMNS`, one row per attack; gains in base sd, power in nats."""
+    return [_row(result) for result in study.results]
+
+
+def _row(result) -> list[str]:
+    d, curve = result.divergence, result.curve
+    kl = curve.kl[:, -1].mean()
+    beyond = curve.beyond[:, -1].mean() > 0.5
+    at = last_resolved(result.causes.beyond)
+    adversarial = t_interval(result.causes.adversarial[:, at])
+    peak = int(d.peak)
+    return [
+        result.name,
+        verdict_of(result).name.lower(),
+        f"{'≥ ' if beyond else ''}{curve.power[:, -1].mean():.1f}",
+        f"{kl:.1f}" if np.isfinite(kl) else "–",
+        _interval(d.proxy, -1),
+        _interval(d.true, -1),
+        f"{float(d.true.mean[peak]):+.2f} at {curve.power[:, peak].mean():.1f}",
+        _triple(d.drop),
+        _interval(d.divergence, -1),
+        _triple(adversarial),
+        f"{curve.power[:, at].mean():.1f}",
+        f"{int(curve.queries[-1])} + {int(curve.grads[-1])} grad",
+    ]
+
+
+NOTE = (
+    "Gains in base standard deviations with 95 % intervals over seeds; power and KL in "
+    "nats; the drop's interval is simultaneous over checkpoints; the adversarial part "
+    "is read at the last checkpoint whose scores the base can explain; queries and "
+    "gradients are per slot."
+)
+
+
+def markdown(study) -> str:
+    """The table in GitHub's Markdown."""
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
+    lines += ["| " + " | ".join(row) + " |" for row in rows(study)]
+    return "\n".join(lines) + "\n\n" + NOTE + "\n"
+
+
+def record(study) -> list[dict]:
+    """The same as plain data for JSON; nan becomes None."""
+    return [
+        {
+            "attack": result.name,
+            "verdict": verdict_of(result).name.lower(),
+            "reason": Reason(int(result.divergence.reason)).name.lower(),
+            "summary": verdict_line(result),
+            "findings": [
+                f._asdict()
+                | {"status": f.status.name.lower(), "value": _number(f.value)}
+                for f in result.findings
+            ],
+            "peak_power": _number(result.divergence.power[int(result.divergence.peak)]),
+            "drop": _numbers(result.divergence.drop),
+            "drop_p": _number(result.divergence.drop_p),
+            "steps": result.curve.steps.tolist(),
+            "queries": result.curve.queries.tolist(),
+            "grads": result.curve.grads.tolist(),
+            "beyond": _list(result.curve.beyond.mean(axis=0)),
+            **{
+                name: _interval_record(result.curve.interval(name))
+                for name in ("power", "kl", "proxy", "true", "raw_true")
+            },
+            "causes": {
+                name: _interval_record(t_interval(value))
+                for name, value in result.causes._asdict().items()
+            },
+        }
+        for result in study.results
+    ]  # fmt: skip
+
+
+def _interval_record(interval) -> dict:
+    return {name: _list(value) for name, value in interval._asdict().items()}
+
+
+def _list(values) -> list:
+    return [_number(value) for value in np.atleast_1d(values)]
+
+
+def _numbers(interval) -> dict:
+    return {name: _number(value) for name, value in interval._asdict().items()}
+
+
+def _number(value):
+    value = float(value)
+    return value if np.isfinite(value) else None
+
+
+def _interval(interval, at: int) -> str:
+    return _triple(type(interval)(*(bound[at] for bound in interval)))
+
+
+def _triple(interval) -> str:
+    mean, low, high = (float(value) for value in interval)
+    if np.isnan(low):
+        return f"{mean:+.2f}"
+    return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"

@@ -1,0 +1,358 @@
+"""From a task and attacks to curves, causes, diagnoses and verdicts."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from robust import reference as ref
+from robust.attack import Attack, check_needs
+from robust.judge import check_finite, score
+from robust.measure import bootstrap, calibration, causes, diagnosis
+from robust.measure.curve import Curve, curve
+from robust.measure.divergence import Divergence
+from robust.registry import make, names
+from robust.target import PerSeed, capabilities, resolve
+from robust.task import Task
+from robust.trace import Checkpoint, Trace, checkpoints, run
+
+_TABLE = "splitting"  # the attack whose levels are the power table
+_TABLE_RUN = "power table"
+_AT_ONCE = 2  # one attack compiles while another runs
+
+
+class Result(NamedTuple):
+    """What one attack did.
+
+    Attributes:
+      name: of the attack.
+      trace, true: what it found, and the judge's scores of it, `[S, T, K]`.
+      curve: on the scales of the base.
+      causes: parts of the divergence per unit and checkpoint, `[U, T]`.
+      findings: the diagnosis.
+      divergence: metrics and verdict.
+    """
+
+    name: str
+    trace: Trace
+    true: np.ndarray
+    curve: Curve
+    causes: causes.Causes
+    findings: list[diagnosis.Finding]
+    divergence: Divergence
+
+
+class Study(NamedTuple):
+    """All attacks on one task.
+
+    Attributes:
+      reference: the base as proxy and judge see it.
+      expected: what selection by score alone delivers: power `[G]` in nats and true
+        gain `[U, G]` in base standard deviations.
+      results: one per attack, in the order given.
+    """
+
+    reference: ref.Reference
+    expected: tuple[np.ndarray, np.ndarray]
+    results: list[Result]
+
+
+class Phase(NamedTuple):
+    """Progress: what goes on, and how much of the whole is done, 0 to 1."""
+
+    name: str
+    done: float
+
+
+def study(
+    task: Task,
+    attacks: Sequence[Attack],
+    *,
+    key: jax.Array,
+    seeds: int = 8,
+    keep: int = 64,
+    draws: int = 2**17,
+    judged: int = 2048,
+    on_phase: Callable[[Phase], None] | None = None,
+    on_trace: Callable[[str, Trace], None] | None = None,
+    on_checkpoint: Callable[[str, Checkpoint], None] | None = None,
+    traces: dict[str, Trace] | None = None,
+    resume: dict[str, Checkpoint] | None = None,
+) -> Study:
+    """Run attacks on a task, judge what they found, measure and diagnose.
+
+    The judge works in a thread of its own while attacks go on, so a judge that must
+    be trained or asked over a network costs less waiting.
+
+    Args:
+      task: what is tested.
+      attacks: made by their factories; names must differ.
+      key: a typed key. Row 0 is the same for all attacks.
+      seeds: independent repetitions.
+      keep: candidates per seed and checkpoint that the judge sees.
+      draws: base draws per seed for the scales of the proxy.
+      judged: how many of them the judge sees.
+      on_phase: called with progress.
+      on_trace: called with the name and trace of each attack as it ends.
+      on_checkpoint: called with the attack's name and what `resume` wants back.
+      traces: finished traces of an earlier run with the same arguments, by name.
+      resume: an unfinished one.
+
+    Raises:
+      NeedsError: an attack needs what the target lacks; before anything runs.
+      ValueError: wrong shapes or non-finite scores of proxy or judge.
+    """
+    _check(task, attacks, seeds, keep, draws, judged)
+    target = resolve(task.target, 0, _first(task.context))
+    for attack in attacks:
+        check_needs(attack, target)
+    offers = capabilities(target)
+    key_draws, key_table, key_run, key_ties = jax.random.split(key, 4)
+    common = {"seeds": seeds, "keep": keep, "context": task.context}
+    jobs = {
+        a.name: _Job(a, key_run, resume=(resume or {}).get(a.name)) for a in attacks
+    }
+    table_attack = _table_attack(attacks, offers)
+    if table_attack is not None:
+        jobs = {_TABLE_RUN: _Job(table_attack, key_table), **jobs}
+    progress = _Progress(jobs, on_phase)
+
+    asked: list[Future] = []
+
+    def ask_judge(function, *arguments) -> Future:
+        future = judge_pool.submit(function, *arguments, task.judge)
+        asked.append(future)
+        future.add_done_callback(progress.stop_if_failed)
+        return future
+
+    def attack_and_judge(name: str, job: _Job):
+        trace = (traces or {}).get(name)
+        if trace is None:
+            watch = progress.watch(name, on_checkpoint)
+            trace = run(
+                job.attack, task.target, job.key,
+                on_checkpoint=watch, resume=job.resume, **common,
+            )  # fmt: skip
+            if on_trace and name != _TABLE_RUN:
+                on_trace(name, trace)
+        check_finite("proxy", trace.proxy, trace.proxy.shape)
+        return trace, ask_judge(score, trace)
+
+    with _pool(1) as judge_pool, _pool(_AT_ONCE) as attack_pool:
+        try:
+            drawn = ref.draw(
+                task.target, key_draws, seeds=seeds, num=draws, judged=judged,
+                context=task.context,
+            )  # fmt: skip
+            drawn_true = ask_judge(ref.judge_draws, drawn)
+            running = {
+                name: attack_pool.submit(attack_and_judge, name, job)
+                for name, job in jobs.items()
+            }
+            found = {name: future.result() for name, future in running.items()}
+            progress.say("judging")
+            judged_runs = {name: (t, f.result()) for name, (t, f) in found.items()}
+            base_true = drawn_true.result()
+        except BaseException as error:
+            progress.stop.set()
+            if isinstance(error, Stopped):
+                for future in asked:
+                    future.result()  # the judge's own error, the first asked first
+            raise
+    table, shells = judged_runs.pop(_TABLE_RUN, (None, None))
+    reference = ref.reference(drawn, base_true, table, shells)
+    progress.say("measuring")
+    judged_runs = [(jobs[name].attack, *judged_runs[name]) for name in judged_runs]
+    measured = _measure(reference, judged_runs, offers, key_ties)
+    progress.say("done", 1.0)
+    return measured
+
+
+def _check(task, attacks, seeds, keep, draws, judged) -> None:
+    counts = {"seeds": seeds, "keep": keep, "draws": draws, "judged": judged}
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} is {value}; give a whole number above zero")
+    if min(draws, judged) < 100:
+        raise ValueError(
+            f"draws is {draws} and judged {judged}; the scales need at least 100 each"
+        )
+    given = [attack.name for attack in attacks]
+    if not given or len(set(given)) < len(given):
+        raise ValueError(f"attacks are {given}; give at least one, each name once")
+    if isinstance(task.target, PerSeed) and task.target.seeds != seeds:
+        raise ValueError(
+            f"the task is drawn for {task.target.seeds} seeds and {seeds} were asked; "
+            f"make it with seeds={seeds}"
+        )
+
+
+def _first(context):
+    return None if context is None else jax.tree.map(lambda leaf: leaf[0], context)
+
+
+def _table_attack(attacks, offers) -> Attack | None:
+    """The splitting run whose levels turn scores into nats; the user's if given."""
+    for attack in attacks:
+        if attack.name == _TABLE:
+            return attack
+    if "move" not in offers or _TABLE not in names("attack"):
+        return None
+    return make("attack", _TABLE)
+
+
+@contextlib.contextmanager
+def _pool(workers: int):
+    pool = ThreadPoolExecutor(max_workers=workers)
+    try:
+        yield pool
+    finally:
+        # After an error nobody waits for what is still queued.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _raters(true):
+    return true.mean(axis=-1) if true.ndim == 4 else true
+
+
+def _measure(reference, found, offers, key) -> Study:
+    key_base, key_shell, key_trace = jax.random.split(key, 3)
+    expected = _calibrate(reference, key_base, key_shell)
+    parts = []
+    for attack, trace, true in found:
+        # One key for all attacks: ties at row 0 are broken alike.
+        line = curve(trace, true, reference, key_trace)
+        part = _causes(trace, _raters(true), reference, expected, key_trace)
+        parts.append((attack, trace, true, line, part))
+    health = _diagnose([(p[0], p[1], p[3]) for p in parts], offers)
+    results = [
+        Result(
+            attack.name, trace, true, line, part, findings,
+            line.divergence(healthy=diagnosis.healthy(findings)),
+        )
+        for (attack, trace, true, line, part), findings in zip(
+            parts, health, strict=True
+        )
+    ]  # fmt: skip
+    unit = found[0][1].unit
+    grid = np.linspace(0.0, max(min(float(c.nats[-1]) for c in expected) - 1, 0.1), 200)
+    delivered = np.stack([calibration.selected(c, grid) for c in expected])
+    return Study(reference, (grid, bootstrap.by_unit(delivered, unit)), results)
+
+
+def _calibrate(reference, key_base, key_shell) -> list[calibration.Calibration]:
+    """One calibration per row, true values in base standard deviations."""
+    num = reference.true.shape[1]
+    nats = [reference.nats(reference.proxy[:, :num], key_base)[0]]
+    true = [reference.true]
+    if reference.shell_proxy.shape[1]:
+        nats.append(reference.nats(reference.shell_proxy, key_shell)[0])
+        true.append(reference.shell_true)
+    nats, true = np.concatenate(nats, axis=1), np.concatenate(true, axis=1)
+    _, _, mean, std = reference.scales
+    true = (true - mean[:, None]) / np.where(std == 0, 1.0, std)[:, None]
+    return list(map(calibration.calibrate, nats, true))
+
+
+def _causes(trace, true, reference, expected, key) -> causes.Causes:
+    keep = true.shape[2]
+    nats, beyond = (array[:, :, :keep] for array in reference.nats(trace.proxy, key))
+    means = np.stack([c(n) for c, n in zip(expected, nats, strict=True)])
+    proxy_mean, proxy_std, true_mean, true_std = (
+        np.where(s == 0, 1.0, s) if i % 2 else s for i, s in enumerate(reference.scales)
+    )
+
+    def standard(values, mean, std):
+        return (values - mean[:, None, None]) / std[:, None, None]
+
+    parts = causes.split(
+        standard(trace.proxy[:, :, :keep].astype(float), proxy_mean, proxy_std),
+        standard(true, true_mean, true_std),
+        means, beyond, reference.rho[:, None],
+    )  # fmt: skip
+    return causes.Causes(*(bootstrap.by_unit(part, trace.unit) for part in parts))
+
+
+def _diagnose(found, offers) -> list[list[diagnosis.Finding]]:
+    gradients = {a.name for a, _, _ in found if a.cost.grads > 0}
+    families = {"gradient" if a.name in gradients else "black box" for a, _, _ in found}
+    rivals = [
+        (a.name, line.proxy, line.queries)
+        for a, _, line in found
+        if a.name not in gradients
+    ]
+    health = []
+    for attack, trace, line in found:
+        uses = attack.name in gradients
+        zero = trace.info.get("zero_gradient")
+        claims = bool(np.isfinite(line.kl[:, -1]).all())
+        spent = float(trace.queries[-1] + 2 * trace.grads[-1])
+        health.append([
+            diagnosis.zero_gradient(None if zero is None else zero[:, 0]),
+            diagnosis.budget_doubling(line.proxy, trace.steps, claims),
+            diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
+            diagnosis.both_families("gradient" in offers, families),
+        ])  # fmt: skip
+    return health
+
+
+class _Job(NamedTuple):
+    attack: Attack
+    key: jax.Array
+    resume: Checkpoint | None = None
+
+
+class Stopped(Exception):
+    """An attack was told to stop, since the judge or another attack failed."""
+
+
+class _Progress:
+    """Weigh jobs by their cost, so that the time left is worth reading."""
+
+    def __init__(self, jobs: dict[str, _Job], on_phase):
+        self._on_phase = on_phase or (lambda phase: None)
+        self._weight = {name: _weight(job.attack) for name, job in jobs.items()}
+        self._share = dict.fromkeys(jobs, 0.0)
+        self._lock = threading.Lock()
+        self.stop = threading.Event()
+
+    def stop_if_failed(self, future: Future) -> None:
+        """End attacks at their next checkpoint when the judge has failed."""
+        if not future.cancelled() and future.exception() is not None:
+            self.stop.set()
+
+    def watch(self, name: str, on_checkpoint):
+        """What the driver calls after each checkpoint of one job."""
+
+        def call(checkpoint: Checkpoint) -> None:
+            if on_checkpoint and name != _TABLE_RUN:
+                on_checkpoint(name, checkpoint)
+            if self.stop.is_set():
+                raise Stopped
+            # The first checkpoint comes after a compilation, which weighs 1.
+            steps, weight = checkpoint.steps, self._weight[name]
+            pushed = steps[checkpoint.done - 1] / steps[-1]
+            with self._lock:
+                self._share[name] = (1 + (weight - 1) * pushed) / weight
+                running = [n for n, share in self._share.items() if 0 < share < 1]
+            self.say(", ".join(running) or name)
+
+        return call
+
+    def say(self, phase: str, done: float | None = None) -> None:
+        with self._lock:
+            if done is None:
+                spent = sum(self._weight[n] * share for n, share in self._share.items())
+                done = spent / (sum(self._weight.values()) + 1)
+            self._on_phase(Phase(phase, done))
+
+
+def _weight(attack: Attack) -> float:
+    last = checkpoints(attack)[-1]
+    cost = attack.cost.queries + 2 * attack.cost.grads
+    # About how many evaluations take as long as a compilation: 1e6.
+    return 1.0 + attack.slots * cost * last / 1e6

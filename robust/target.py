@@ -1,0 +1,126 @@
+"""What an attack may see: the proxy and the base. The judge is never in it."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from robust.base import Base
+from robust.bind import bind
+
+
+class Target(NamedTuple):
+    """All that an attack sees.
+
+    Attributes:
+      proxy: `x -> [num]`, the score to maximise. Row i of the output depends on
+        row i of the input only.
+      base: the distribution of ordinary inputs.
+    """
+
+    proxy: Callable
+    base: Base
+
+    def score(self, z):
+        """Score latents: `z -> [num]`, with non-finite scores as -inf.
+
+        Attacks compare scores; a NaN that compared false everywhere would be
+        neither better nor worse. The driver keeps the raw scores and counts them.
+        """
+        return finite_or_worst(self.proxy(self.base.decode(z)))
+
+
+class PerSeed(NamedTuple):
+    """One target for each seed, such as a proxy that is trained anew per seed.
+
+    Attributes:
+      bind: `params -> Target` (or, with prompts, `params -> context -> Target`).
+      params: pytree whose leaves have a leading seed axis [S, ...].
+    """
+
+    bind: Callable
+    params: Any
+
+    @property
+    def seeds(self) -> int:
+        return len(jax.tree.leaves(self.params)[0])
+
+
+def finite_or_worst(scores):
+    """Replace non-finite scores by -inf, below every finite score."""
+    return jnp.where(jnp.isfinite(scores), scores, -jnp.inf)
+
+
+def as_pytree(target):
+    """Wrap plain functions in a target so that it can be an argument of jit."""
+    return jax.tree.map(lambda leaf: bind(leaf) if callable(leaf) else leaf, target)
+
+
+def resolve(target, seed=0, context=None) -> Target:
+    """Bind a target to one seed and one prompt; both may be traced."""
+    if isinstance(target, PerSeed):
+        target = target.bind(jax.tree.map(lambda leaf: leaf[seed], target.params))
+    if not isinstance(target, Target):
+        target = target(context)
+    return target
+
+
+def input_struct(target: Target, num: int):
+    """Shapes and dtypes of `num` inputs, without drawing any."""
+
+    def draw(key):
+        return target.base.decode(target.base.sample(key, num))
+
+    return jax.eval_shape(draw, jax.random.key(0))
+
+
+def check_scores(scores, num: int) -> None:
+    """Raise ValueError unless `scores` is one number per candidate, shape [num]."""
+    shape = getattr(scores, "shape", None)
+    if shape != (num,):
+        got = type(scores).__name__ if shape is None else f"shape {shape}"
+        raise ValueError(
+            f"proxy returned {got} for {num} candidates; "
+            f"return one score per candidate, shape ({num},)"
+        )
+    if not jnp.issubdtype(scores.dtype, jnp.floating):
+        raise ValueError(
+            f"proxy returned {scores.dtype} scores; return floats, "
+            "for instance scores.astype(float)"
+        )
+
+
+def capabilities(target: Target) -> frozenset[str]:
+    """Name what the target offers to attacks, in the words of `Attack.needs`.
+
+    "move", "log_prob", "policy": the base has them. "continuous": inputs are
+    floats. "tokens": inputs are integers. "gradient": the proxy is differentiable
+    in continuous inputs. Nothing is evaluated, only traced.
+
+    Raises:
+      ValueError: the proxy does not return one float per candidate.
+    """
+    base = target.base
+    fields = ("move", "log_prob", "policy")
+    found = {name for name in fields if getattr(base, name) is not None}
+    x = input_struct(target, 2)
+    check_scores(jax.eval_shape(target.proxy, x), 2)
+    kinds = [leaf.dtype for leaf in jax.tree.leaves(x)]
+    if all(jnp.issubdtype(kind, jnp.integer) for kind in kinds):
+        found.add("tokens")
+    if all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
+        found.add("continuous")
+        if _differentiable(target.proxy, x):
+            found.add("gradient")
+    return frozenset(found)
+
+
+def _differentiable(proxy, x) -> bool:
+    try:
+        jax.eval_shape(jax.grad(lambda x: proxy(x).sum()), x)
+    except Exception:
+        # JAX raises many types here (a callback, an integer output, a custom rule
+        # that is missing); each means that this proxy has no gradient to offer.
+        return False
+    return True

@@ -1,0 +1,304 @@
+"""Drive an attack against a target: the only optimization loop in the library."""
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from robust.attack import Attack, Cost, check_needs
+from robust.target import PerSeed, as_pytree, check_scores, resolve
+
+
+class Trace(NamedTuple):
+    """What an attack found along pressure. All arrays are host numpy.
+
+    S rows (seeds, or prompts x seeds), T checkpoints (0 is the base), M slots, of
+    which the first K are kept for the judge.
+
+    Attributes:
+      x: kept inputs, pytree of `[S, T, K, ...]`.
+      proxy: raw proxy scores of all slots, `[S, T, M]`.
+      info: what the attack says of itself, name -> `[S, T, ...]`.
+      steps, queries, grads: spent per slot at each checkpoint, `[T]`.
+      unit: the independent unit of each row, `[S]`: its seed, or its prompt where
+        there are several.
+      context: the prompt of each row, pytree of `[S, ...]`, or None.
+      names: what made it: attack, and the like.
+    """
+
+    x: Any
+    proxy: np.ndarray
+    info: dict[str, np.ndarray]
+    steps: np.ndarray
+    queries: np.ndarray
+    grads: np.ndarray
+    unit: np.ndarray
+    context: Any
+    names: dict[str, str]
+
+
+class Checkpoint(NamedTuple):
+    """A run that can go on: pass it as `run(resume=...)`.
+
+    Attributes:
+      done: number of checkpoints that `looks` holds, the base included.
+      steps: step counts of all checkpoints of the run, `[T]`.
+      state: leaves of the attack's state after the last of them, `[S, ...]` each.
+      looks: per checkpoint done, the leaves of `(x, proxy, info)`, `[S, ...]` each.
+    """
+
+    done: int
+    steps: tuple[int, ...]
+    state: list
+    looks: list[list]
+
+
+class Row(NamedTuple):
+    """One row of the driver's leading axis."""
+
+    key: jax.Array
+    seed: jax.Array
+    context: Any
+
+
+def run(
+    attack: Attack,
+    target,
+    key: jax.Array,
+    *,
+    steps: int | Sequence[int] | None = None,
+    queries: int | None = None,
+    seeds: int = 8,
+    slots: int | None = None,
+    keep: int = 64,
+    context: Any = None,
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    resume: Checkpoint | None = None,
+    deterministic: bool = False,
+) -> Trace:
+    """Run an attack over seeds and checkpoints and return what it found.
+
+    Row 0 is the base, and the same draws for every attack that gets the same key
+    and slots. Same key, shapes and machine: same bits, resumed or not.
+
+    Args:
+      attack: see `Attack`.
+      target: a `Target`, a `PerSeed`, or with `context` a function from one prompt
+        to a `Target`.
+      key: a typed key, `jax.random.key(0)`.
+      steps: checkpoints to stop at, or the last of them. Default: the attack's own.
+      queries: instead of steps, a budget of proxy evaluations per slot.
+      seeds: independent repetitions S.
+      slots: parallel candidates M. Default: what the attack asks for.
+      keep: candidates K <= M to keep for the judge.
+      context: pytree of prompts `[P, ...]`; rows are then prompt x seed.
+      on_checkpoint: called after each checkpoint, for progress and for saving.
+      resume: a `Checkpoint` of the same run.
+      deterministic: run seeds one after the other, so that a seed gives the same
+        bits whatever seeds run beside it.
+
+    Raises:
+      NeedsError: the target lacks what the attack needs.
+      ValueError: counts below one, wrong shapes, a checkpoint of another run.
+    """
+    slots = attack.slots if slots is None else slots
+    for name, value in (("seeds", seeds), ("slots", slots), ("keep", keep)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; give a whole number above zero")
+    if isinstance(target, PerSeed) and target.seeds != seeds:
+        raise ValueError(
+            f"the target is drawn for {target.seeds} seeds and {seeds} were asked; "
+            f"make the task with seeds={seeds}"
+        )
+    first = None if context is None else jax.tree.map(lambda leaf: leaf[0], context)
+    check_needs(attack, resolve(target, 0, first))
+    keep = min(keep, slots)
+    plan = checkpoints(attack, steps=steps, queries=queries)
+    rows, unit = rows_of(key, seeds, context)
+    target = as_pytree(target)
+    functions = tuple(attack[:4])
+    options = {"deterministic": deterministic, "keep": keep}
+    open_run = functools.partial(_open, functions, target, rows, slots, **options)
+    if resume is None:
+        state, look = open_run()
+        looks = [jax.device_get(look)]
+    else:
+        state, looks = _restore(resume, open_run, plan, (len(unit), slots))
+    for done in range(len(looks), len(plan) + 1):
+        if on_checkpoint:
+            leaves = jax.tree.leaves(state), [jax.tree.leaves(look) for look in looks]
+            on_checkpoint(Checkpoint(done, plan, *leaves))
+        if done == len(plan):
+            break
+        bounds = jnp.asarray(plan[done - 1 : done + 1])
+        state, look = _advance(functions, target, rows, state, bounds, **options)
+        looks.append(jax.device_get(look))
+    x, proxy, info = jax.tree.map(lambda *leaf: np.stack(leaf, axis=1), *looks)
+    return Trace(
+        x, proxy, info, *_spent(attack.cost, plan), unit,
+        jax.device_get(rows.context), {"attack": attack.name},
+    )  # fmt: skip
+
+
+def checkpoints(
+    attack: Attack,
+    *,
+    steps: int | Sequence[int] | None = None,
+    queries: int | None = None,
+) -> tuple[int, ...]:
+    """Step counts to look at, 0 (the base) first.
+
+    Raises:
+      ValueError: both or neither budget fits, or steps do not increase.
+    """
+    if steps is not None and queries is not None:
+        raise ValueError("got steps and queries; give one budget, not both")
+    if queries is not None:
+        if attack.cost.queries < 1:
+            raise ValueError(f"{attack.name} makes no queries; give steps instead")
+        steps = (queries - attack.cost.init) // attack.cost.queries
+        if steps < 1:
+            least = attack.cost.init + attack.cost.queries
+            raise ValueError(
+                f"queries is {queries}; {attack.name} needs at least {least} per slot"
+            )
+    if steps is None:
+        steps = attack.steps
+    elif isinstance(steps, int):
+        steps = (*(step for step in attack.steps if step < steps), steps)
+    plan = (0, *(int(step) for step in steps))
+    if len(plan) < 2 or any(a >= b for a, b in itertools.pairwise(plan)):
+        raise ValueError(
+            f"steps are {plan[1:]}; give increasing whole numbers above zero"
+        )
+    return plan
+
+
+def rows_of(key, seeds: int, context=None) -> tuple[Row, np.ndarray]:
+    """Lay out rows as prompt x seed; without prompts, as seeds."""
+    fold = jax.vmap(jax.random.fold_in, (None, 0))
+    keys, seed = fold(key, jnp.arange(seeds)), np.arange(seeds)
+    if context is None:
+        return _shard(Row(keys, jnp.asarray(seed), None)), seed
+    prompts = len(jax.tree.leaves(context)[0])
+    keys = jax.vmap(fold, (0, None))(keys, jnp.arange(prompts)).T.reshape(-1)
+    seed, prompt = np.tile(seed, prompts), np.repeat(np.arange(prompts), seeds)
+    rows = Row(
+        keys, jnp.asarray(seed),
+        jax.tree.map(lambda leaf: jnp.asarray(leaf)[prompt], context),
+    )  # fmt: skip
+    return _shard(rows), prompt if prompts > 1 else seed
+
+
+def _shard(rows: Row) -> Row:
+    """Spread rows over the devices there are, as far as they divide evenly."""
+    share = math.gcd(len(rows.key), jax.device_count())
+    if share == 1:
+        return rows
+    devices = jax.devices()[:share]
+    mesh = jax.make_mesh((share,), ("rows",), (AxisType.Auto,), devices=devices)
+    return jax.device_put(rows, NamedSharding(mesh, PartitionSpec("rows")))
+
+
+def _open(functions, target, rows, slots, *, deterministic, keep):
+    """State and look at the base, row 0."""
+    how = {"deterministic": deterministic}
+    z, x, proxy = _draw_base(target, rows, slots=slots, **how)
+    state, info = _begin(functions, target, rows, z, **how)
+    return state, (jax.tree.map(lambda leaf: leaf[:, :keep], x), proxy, info)
+
+
+def _restore(resume: Checkpoint, open_run, plan, shape: tuple[int, int]):
+    """State and looks of a checkpoint, in the structure that this run would give."""
+    state, look = jax.eval_shape(open_run)
+    got = [leaf.shape for leaf in resume.looks[-1]]
+    if resume.steps != plan or got != [leaf.shape for leaf in jax.tree.leaves(look)]:
+        raise ValueError(
+            f"the checkpoint is of a run with steps {resume.steps} and arrays {got}, "
+            f"this run has {plan} and {shape} rows and slots; resume with the same "
+            "settings"
+        )
+    unflatten = jax.tree.structure(look).unflatten
+    state = jax.tree.structure(state).unflatten(resume.state)
+    return state, [unflatten(leaves) for leaves in resume.looks]
+
+
+def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    steps = np.asarray(plan)
+    # Row 0 is scored by the driver; an attack has spent nothing there yet.
+    begun = steps > 0
+    queries = begun * (cost.init + cost.queries * steps)
+    grads = begun * (cost.init * (cost.grads > 0) + cost.grads * steps)
+    return steps, queries, grads
+
+
+def _map(function, rows, *rest, deterministic: bool):
+    if deterministic:
+        return jax.lax.map(lambda row: function(*row), (rows, *rest))
+    return jax.vmap(function)(rows, *rest)
+
+
+def _streams(key):
+    """Keys of one row for: base draws, init, steps, looks."""
+    return jax.random.split(key, 4)
+
+
+def _look(functions, target, state, key, keep: int):
+    """What is recorded at a checkpoint; the driver scores, never the attack."""
+    key_sample, key_info = jax.random.split(key)
+    x = functions[2](key_sample, state, target)
+    proxy = target.proxy(x)
+    num = len(jax.tree.leaves(x)[0])
+    check_scores(proxy, num)
+    kept = jax.tree.map(lambda leaf: leaf[:keep], x)
+    return kept, proxy, functions[3](key_info, state, target)
+
+
+@functools.partial(jax.jit, static_argnames=("slots", "deterministic"))
+def _draw_base(target, rows, *, slots, deterministic):
+    """Row 0: a program of its own, which all attacks with as many slots share."""
+
+    def one(row):
+        bound = resolve(target, row.seed, row.context)
+        z = bound.base.sample(_streams(row.key)[0], slots)
+        x = bound.base.decode(z)
+        proxy = bound.proxy(x)
+        check_scores(proxy, slots)
+        return z, x, proxy
+
+    return _map(one, rows, deterministic=deterministic)
+
+
+@functools.partial(jax.jit, static_argnames=("deterministic",))
+def _begin(functions, target, rows, z, *, deterministic):
+    def one(row, z):
+        bound = resolve(target, row.seed, row.context)
+        _, key_init, _, key_look = _streams(row.key)
+        state = functions[0](key_init, z, bound)
+        # Weakly typed leaves would make the second call of _advance another program.
+        state = jax.tree.map(lambda a: jax.lax.convert_element_type(a, a.dtype), state)
+        return state, functions[3](jax.random.fold_in(key_look, 0), state, bound)
+
+    return _map(one, rows, z, deterministic=deterministic)
+
+
+@functools.partial(jax.jit, static_argnames=("deterministic", "keep"))
+def _advance(functions, target, rows, state, bounds, *, deterministic, keep):
+    def go(row, state):
+        bound = resolve(target, row.seed, row.context)
+        _, _, key_step, key_look = _streams(row.key)
+
+        def push(t, state):
+            return functions[1](jax.random.fold_in(key_step, t), state, bound)
+
+        state = jax.lax.fori_loop(bounds[0], bounds[1], push, state)
+        key = jax.random.fold_in(key_look, bounds[1])
+        return state, _look(functions, bound, state, key, keep)
+
+    return _map(go, rows, state, deterministic=deterministic)

@@ -1,0 +1,245 @@
+"""The driver: what it promises to attacks, to judges and to a run that goes on."""
+
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from attacks import best_of_n, gradient_ascent, splitting
+from robust import NeedsError, PerSeed, Target, bind, box, gaussian, run, tokens
+from robust.trace import checkpoints, rows_of
+
+KEY = jax.random.key(0)
+CENTER = jnp.array([0.9, 0.2, 0.6])
+
+
+def bowl(center, x):
+    return -((x - center[None]) ** 2).sum(axis=1)
+
+
+def aim(center):
+    return Target(bind(bowl, center), box(3))
+
+
+def aim_at_line(prompt):
+    return Target(bind(bowl, prompt), gaussian(1))
+
+
+def aim_at_shifted(shift):
+    return bind(shifted, shift)
+
+
+def shifted(shift, prompt):
+    return Target(bind(bowl, prompt + shift), gaussian(1))
+
+
+TARGET = aim(CENTER)
+ATTACKS = (best_of_n(), gradient_ascent(0.05), splitting(moves=3))
+every_attack = pytest.mark.parametrize("attack", ATTACKS, ids=lambda a: a.name)
+
+
+def push(attack, target=TARGET, **options):
+    settings = {"steps": [1, 4], "seeds": 4, "slots": 16, "keep": 8} | options
+    return run(attack, target, KEY, **settings)
+
+
+def assert_same(a, b, rtol=0.0):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if isinstance(one, str):
+            assert one == other
+        else:
+            np.testing.assert_allclose(one, other, rtol=rtol, atol=rtol)
+
+
+def rows(trace, index):
+    return jax.tree.map(lambda leaf: leaf[index], (trace.x, trace.proxy, trace.info))
+
+
+def test_row_zero_is_the_base_for_every_attack():
+    traces = [push(attack) for attack in ATTACKS]
+    for trace in traces:
+        np.testing.assert_array_equal(trace.x[:, 0], traces[0].x[:, 0])
+        np.testing.assert_array_equal(trace.proxy[:, 0], traces[0].proxy[:, 0])
+        assert trace.x.shape == (4, 3, 8, 3)
+        assert trace.proxy.shape == (4, 3, 16)
+        flat = trace.x[:, 0].reshape(-1, 3)
+        proxy = bowl(CENTER, flat).reshape(4, 8)
+        np.testing.assert_allclose(trace.proxy[:, 0, :8], proxy, rtol=1e-5)
+
+
+@every_attack
+def test_kept_base_rows_do_not_depend_on_slots(attack):
+    few, many = push(attack, steps=[1]), push(attack, steps=[1], slots=40)
+    np.testing.assert_array_equal(few.x[:, 0], many.x[:, 0])
+    assert many.proxy.shape == (4, 2, 40)
+
+
+@every_attack
+def test_same_key_same_bits_and_resumed_from_any_checkpoint(attack):
+    saved = []
+    whole = push(attack, on_checkpoint=saved.append)
+    assert [point.done for point in saved] == [1, 2, 3]
+    assert [len(point.looks) for point in saved] == [1, 2, 3]
+    assert_same(push(attack), whole)
+    for point in saved:
+        thawed = point._replace(state=[np.asarray(leaf) for leaf in point.state])
+        assert_same(push(attack, resume=thawed), whole)
+    with pytest.raises(ValueError, match=r"steps \(0, 1, 4\).*resume with the same"):
+        push(attack, steps=[2, 4], resume=saved[1])
+    with pytest.raises(ValueError, match="4 rows and slots|rows and slots; resume"):
+        push(attack, seeds=2, resume=saved[1])
+
+
+@every_attack
+def test_lone_seed_agrees_with_a_batch(attack):
+    batch, lone = push(attack, steps=[1]), push(attack, steps=[1], seeds=1)
+    assert_same(rows(lone, 0), rows(batch, 0), rtol=1e-5)
+
+
+@every_attack
+def test_lone_seed_gives_the_same_bits_when_deterministic(attack):
+    batch = push(attack, deterministic=True)
+    lone = push(attack, deterministic=True, seeds=1)
+    assert_same(rows(lone, 0), rows(batch, 0))
+
+
+def test_another_key_is_another_run():
+    other = run(best_of_n(), TARGET, jax.random.key(1), steps=[1], seeds=4, slots=16)
+    assert not np.any(other.x[:, 0, :8] == push(best_of_n(), steps=[1]).x[:, 0])
+
+
+def test_budgets():
+    attack = best_of_n(64)
+    assert checkpoints(attack) == (0, 1, 3, 7, 15, 31, 63)
+    assert checkpoints(attack, steps=10) == (0, 1, 3, 7, 10)
+    assert checkpoints(attack, steps=[2, 5]) == (0, 2, 5)
+    assert checkpoints(attack, queries=16) == (0, 1, 3, 7, 15)
+    assert checkpoints(splitting(moves=10), queries=35)[-1] == 3
+    trace = push(gradient_ascent(), steps=None, queries=5)
+    np.testing.assert_array_equal(trace.steps, [0, 1, 2, 4])
+    np.testing.assert_array_equal(trace.queries, [0, 2, 3, 5])
+    np.testing.assert_array_equal(trace.grads, [0, 2, 3, 5])
+    np.testing.assert_array_equal(push(splitting(moves=3)).queries, [0, 4, 13])
+
+
+@pytest.mark.parametrize("steps", [[], [0], 0, [3, 3], [4, 2], [-1], -5])
+def test_steps_must_increase(steps):
+    with pytest.raises(ValueError, match="give increasing whole numbers above zero"):
+        checkpoints(best_of_n(), steps=steps)
+
+
+def test_budgets_are_refused_by_name():
+    with pytest.raises(ValueError, match="give one budget, not both"):
+        checkpoints(best_of_n(), steps=3, queries=3)
+    with pytest.raises(ValueError, match="splitting needs at least 11 per slot"):
+        checkpoints(splitting(moves=10), queries=10)
+    for name in ("seeds", "slots", "keep"):
+        with pytest.raises(ValueError, match=f"{name} is 0; give a whole number"):
+            push(best_of_n(), **{name: 0})
+
+
+def count_zeros(x):
+    return (x == 0).sum(axis=1).astype(float)
+
+
+def on_host(x):
+    shape = jax.ShapeDtypeStruct((len(x),), x.dtype)
+    return jax.pure_callback(
+        lambda x: np.asarray(x).sum(axis=1), shape, x, vmap_method="sequential"
+    )
+
+
+@pytest.mark.parametrize(
+    ("attack", "target", "message"),
+    [
+        (
+            gradient_ascent(), Target(count_zeros, tokens(3, 4)),
+            "gradient_ascent needs 'continuous'.*not floats.*splitting or best_of_n",
+        ),
+        (
+            splitting(), TARGET._replace(base=box(3)._replace(move=None)),
+            "splitting needs 'move'.*no move that leaves it invariant; use best_of_n",
+        ),
+        (
+            gradient_ascent(), Target(on_host, box(3)),
+            "gradient_ascent needs 'gradient'.*not differentiable.*such as splitting",
+        ),
+        (
+            best_of_n()._replace(needs=frozenset({"luck"})), TARGET,
+            r"best_of_n needs \['luck'\]; needs are among gradient, continuous",
+        ),
+    ],
+)  # fmt: skip
+def test_needs_are_refused_by_name(attack, target, message):
+    with pytest.raises(NeedsError, match=message):
+        push(attack, target)
+
+
+def test_the_alternative_runs_on_the_host():
+    trace = push(best_of_n(), Target(on_host, box(3)), seeds=2)
+    got = trace.proxy[:, :, :8]
+    np.testing.assert_allclose(got, trace.x.sum(axis=-1), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        (lambda x: x[:, :1], r"shape \(16, 1\) for 16 candidates; .* shape \(16,\)"),
+        (lambda x: x.sum(), r"shape \(\) for 16 candidates"),
+        (lambda x: (x[:, 0] > 0).astype(int), "returned int32 scores; return floats"),
+    ],
+)
+def test_wrong_scores_are_refused(proxy, message):
+    with pytest.raises(ValueError, match=message):
+        push(best_of_n(), Target(proxy, box(3)))
+
+
+def test_each_seed_has_its_own_proxy():
+    centers = jnp.stack([CENTER, 1 - CENTER, CENTER / 2])
+    each = push(gradient_ascent(0.05), PerSeed(aim, centers), seeds=3, steps=[1])
+    for seed, center in enumerate(centers):
+        alone = push(gradient_ascent(0.05), aim(center), seeds=3, steps=[1])
+        assert_same(rows(each, seed), rows(alone, seed), rtol=1e-5)
+    with pytest.raises(ValueError, match="for 3 seeds and 4 were asked; make the task"):
+        push(best_of_n(), PerSeed(aim, centers))
+
+
+def test_prompts():
+    prompts = jnp.array([[-1.0], [0.5], [2.0]])
+    options = {"context": prompts, "seeds": 2, "steps": [100]}
+    trace = push(gradient_ascent(0.1), aim_at_line, **options)
+    np.testing.assert_array_equal(trace.unit, [0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(trace.context, np.repeat(prompts, 2, axis=0))
+    np.testing.assert_allclose(trace.x[:, 1, :, 0] - trace.context, 0, atol=1e-3)
+    assert len(np.unique(trace.x[:, 0])) == trace.x[:, 0].size
+    shifts = PerSeed(aim_at_shifted, jnp.array([0.0, 10.0]))
+    moved = push(gradient_ascent(0.1), shifts, **options | {"steps": [400]})
+    end = moved.x[:, 1, 0, 0] - moved.context[:, 0]
+    np.testing.assert_allclose(end, [0, 10] * 3, atol=1e-3)
+    alone = push(best_of_n(), aim_at_line, **options | {"context": prompts[:1]})
+    np.testing.assert_array_equal(alone.unit, [0, 1])
+
+
+def test_rows_spread_over_devices():
+    code = (
+        "import sys; sys.path[:0] = sys.argv[1:]; import test_trace as t, json;"
+        "print(json.dumps([len(t.rows_of(t.KEY, n)[0].key.devices()) for n in (4, 6, 5)]"
+        "+ [t.push(a, steps=[1]).proxy.tolist() for a in t.ATTACKS]))"
+    )
+    flags = "--xla_force_host_platform_device_count=4"
+    folders = [os.path.dirname(__file__), os.getcwd()]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *folders], capture_output=True, text=True,
+        env=os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}, check=True,
+    )  # fmt: skip
+    *devices, one, two, three = json.loads(done.stdout)
+    assert devices == [4, 2, 1]
+    for attack, proxy in zip(ATTACKS, (one, two, three), strict=True):
+        np.testing.assert_allclose(proxy, push(attack, steps=[1]).proxy, rtol=1e-5)
+    assert len(rows_of(KEY, 4)[0].key.devices()) <= 4
