@@ -10,7 +10,8 @@ from typing import Annotated
 
 import cyclopts
 from cyclopts import Parameter
-from rich.console import Console
+
+from robust.show import terminal
 
 USAGE = 64  # sysexits.h: the command was used incorrectly
 INTERRUPTED = 130
@@ -21,9 +22,6 @@ app = cyclopts.App(
     version_flags=["--version"],
     help_flags=["--help", "-h"],
 )
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
 _DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
 
 
@@ -47,10 +45,10 @@ def command(arguments: list[str]) -> int:
         )
     except (Usage, cyclopts.CycloptsError) as error:
         text = " ".join(str(error).split())
-        err.print(f"robust: {text}", markup=False)
+        terminal.complain(text)
         return USAGE
     except KeyboardInterrupt:
-        err.print("robust: stopped")
+        terminal.complain("stopped")
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of a pipe went away, as `head` does; nothing is wrong.
@@ -78,7 +76,7 @@ def list_() -> None:
         )
         needs = ", ".join(sorted(attack.needs)) or "nothing"
         table.add_row(name, needs, cost, f"up to {attack.steps[-1]}")
-    out.print(table)
+    terminal.show(table)
     table = Table("task", "concept")
     for name in registry.names("task"):
         try:
@@ -86,7 +84,7 @@ def list_() -> None:
         except ValueError as error:
             about = f"does not load: {error}"
         table.add_row(name, about)
-    out.print(table)
+    terminal.show(table)
 
 
 @app.command
@@ -147,7 +145,7 @@ def _run(task_name, attack_names, seeds, key, folder, started) -> None:
         zip(("task", "study"), jax.random.split(jax.random.key(key)), strict=True)
     )
     short = Path(task_name.rpartition(":")[0] or task_name).stem
-    with _bar() as bar:
+    with terminal.progress_bar() as bar:
         bar.say(f"making the task {short}", 0.0)
         task = registry.make("task", task_name, key=keys["task"], seeds=seeds)
         _check_task(task, task_name)
@@ -177,7 +175,9 @@ def _run(task_name, attack_names, seeds, key, folder, started) -> None:
         pictures = _save(folder, task, study, short)
     seconds = time.monotonic() - started
     folder.write_info("complete", **_summary(task, study, seconds))
-    _report(task, study, short, folder, pictures, seconds)
+    terminal.report(_facts(task), study)
+    names = ", ".join([*pictures, "report.md"])
+    terminal.say(f"\n{names} in {folder.path} ({seconds:.0f} s)")
 
 
 def _study(task, attacks, key, seeds, folder, bar):
@@ -185,7 +185,7 @@ def _study(task, attacks, key, seeds, folder, bar):
 
     latest = {}
     if folder.resumed:
-        out.print(f"going on with the unfinished run in {folder.path}")
+        terminal.say(f"going on with the unfinished run in {folder.path}")
     try:
         return study(
             task, attacks, key=key, seeds=seeds,
@@ -199,10 +199,11 @@ def _study(task, attacks, key, seeds, folder, bar):
         for name, checkpoint in latest.items():
             if name not in finished:
                 folder.write_checkpoint(name, checkpoint)
-        err.print(
-            f"robust: what was computed is kept; go on with --out {folder.path}",
-            markup=False,
-        )
+        terminal.complain(f"what was computed is kept; go on with --out {folder.path}")
+        raise
+    except ValueError as error:
+        if folder.traces():
+            raise ValueError(f"{error}; traces are kept in {folder.path}") from error
         raise
     finally:
         folder.discard_if_empty()
@@ -246,75 +247,6 @@ def _summary(task, study, seconds) -> dict:
     from robust.show.table import record
 
     return {"facts": _facts(task), "results": record(study), "seconds": seconds}
-
-
-def _report(task, study, title, folder, pictures, seconds) -> None:
-    from rich.table import Table
-
-    from robust.show import table as words
-
-    for name, text in _facts(task).items():
-        out.print(f"[bold]{name}[/]  {text}")
-    out.print()
-    for result in study.results:
-        verdict = words.verdict_of(result).name
-        out.print(f"[bold]{result.name}[/]: [{_COLOURS[verdict]}]{verdict}[/]")
-        out.print(f"  {words.verdict_line(result)}", markup=False)
-        out.print(f"  {words.causes_line(result)}", markup=False)
-        out.print(f"  {words.diagnosis_line(result)}", markup=False)
-    out.print()
-    # One column per attack: a terminal is 80 wide, and intervals must not wrap.
-    cells = words.rows(study)
-    table = Table("", *(row[0] for row in cells))
-    for i, name in enumerate(words.COLUMNS[1:], start=1):
-        table.add_row(name, *(row[i] for row in cells))
-    out.print(table)
-    out.print(words.NOTE, style="dim")
-    out.print(
-        f"\n{', '.join(pictures)} and report.md in {folder.path} ({seconds:.0f} s)"
-    )
-
-
-_COLOURS = {
-    "DEGENERATE": "magenta", "CATASTROPHIC": "bold red", "STRONG": "red",
-    "ROBUST": "green", "WEAK": "yellow", "UNDECIDED": "cyan",
-}  # fmt: skip
-
-
-class _Bar:
-    """A progress bar with the time left; plain lines where there is no terminal."""
-
-    def __init__(self, progress):
-        self._progress = progress
-        self._job = progress.add_task("starting", total=1.0)
-        self._said = set()
-
-    def say(self, phase: str, done: float) -> None:
-        self._progress.update(self._job, description=phase, completed=done)
-        if not err.is_terminal and phase not in self._said:
-            err.print(f"{done:4.0%} {phase}", markup=False)
-        self._said.add(phase)
-
-
-@contextlib.contextmanager
-def _bar():
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description:<28}"), BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(),
-        TextColumn("· left"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(
-        *columns, console=err, transient=True, disable=not err.is_terminal
-    ) as progress:
-        yield _Bar(progress)
 
 
 def _persistent_cache() -> None:

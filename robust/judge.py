@@ -88,6 +88,11 @@ def check_finite(who: str, values, axes=None) -> None:
     )
 
 
+def mean_rater(true: np.ndarray) -> np.ndarray:
+    """Average raters: `[S, T, K, R]` to `[S, T, K]`; a single judge stays as it is."""
+    return true.mean(axis=-1) if true.ndim == 4 else true
+
+
 def batched(judge: Judge, size: int) -> Judge:
     """Wrap a judge so that it is asked about at most `size` candidates at a time."""
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from robust.judge import ask, check_finite
+from robust.judge import ask, check_finite, mean_rater
 from robust.measure import pressure
 from robust.target import as_pytree, check_scores, resolve
 from robust.trace import Trace, rows_of
@@ -156,13 +156,15 @@ def reference(draws: Draws, true: np.ndarray, table: Trace | None, shells) -> Re
       true: the judge's scores of `draws.x`, `[S, n]`.
       table: a splitting trace on the same rows, whose `info` is the power table, or
         None: power then resolves to about ln N nats.
-      shells: the judge's scores of that trace's candidates, `[S, T, K]`, or None.
+      shells: the judge's scores of that trace's candidates, `[S, T, K]`, with
+        raters behind where it has several, or None.
     """
     rows = len(draws.proxy)
     empty = np.zeros((rows, 0))
     if table is None:
         return Reference(draws.proxy, true, *(empty,) * 5)
     level, power, tie = (table.info[n][:, 1:] for n in ("level", "power", "tie"))
+    shells = mean_rater(shells)
     kept = table.proxy[:, :, : shells.shape[2]]
     return Reference(
         draws.proxy, true, level, power, tie,

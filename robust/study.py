@@ -1,7 +1,6 @@
 """From a task and attacks to curves, causes, diagnoses and verdicts."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -11,14 +10,15 @@ import numpy as np
 
 from robust import reference as ref
 from robust.attack import Attack, check_needs
-from robust.judge import check_finite, score
+from robust.judge import check_finite, mean_rater, score
 from robust.measure import bootstrap, calibration, causes, diagnosis
 from robust.measure.curve import Curve, curve
 from robust.measure.divergence import Divergence
+from robust.progress import Job, Phase, Progress, Stopped
 from robust.registry import make, names
 from robust.target import PerSeed, capabilities, resolve
 from robust.task import Task
-from robust.trace import Checkpoint, Trace, checkpoints, run
+from robust.trace import Checkpoint, Trace, run
 
 _TABLE = "splitting"  # the attack whose levels are the power table
 _TABLE_RUN = "power table"
@@ -59,13 +59,6 @@ class Study(NamedTuple):
     reference: ref.Reference
     expected: tuple[np.ndarray, np.ndarray]
     results: list[Result]
-
-
-class Phase(NamedTuple):
-    """Progress: what goes on, and how much of the whole is done, 0 to 1."""
-
-    name: str
-    done: float
 
 
 def study(
@@ -112,64 +105,69 @@ def study(
         check_needs(attack, target)
     offers = capabilities(target)
     key_draws, key_table, key_run, key_ties = jax.random.split(key, 4)
-    common = {"seeds": seeds, "keep": keep, "context": task.context}
-    jobs = {
-        a.name: _Job(a, key_run, resume=(resume or {}).get(a.name)) for a in attacks
-    }
+    jobs = {a.name: Job(a, key_run, resume=(resume or {}).get(a.name)) for a in attacks}
     table_attack = _table_attack(attacks, offers)
     if table_attack is not None:
-        jobs = {_TABLE_RUN: _Job(table_attack, key_table), **jobs}
-    progress = _Progress(jobs, on_phase)
+        jobs = {_TABLE_RUN: Job(table_attack, key_table), **jobs}
+    progress = Progress(jobs, on_phase)
+    rows = {"seeds": seeds, "context": task.context}
 
-    asked: list[Future] = []
+    def draw():
+        return ref.draw(task.target, key_draws, num=draws, judged=judged, **rows)
 
-    def ask_judge(function, *arguments) -> Future:
-        future = judge_pool.submit(function, *arguments, task.judge)
-        asked.append(future)
-        future.add_done_callback(progress.stop_if_failed)
-        return future
-
-    def attack_and_judge(name: str, job: _Job):
-        trace = (traces or {}).get(name)
+    def attack(name: str) -> Trace:
+        trace, is_table = (traces or {}).get(name), name == _TABLE_RUN
         if trace is None:
-            watch = progress.watch(name, on_checkpoint)
+            job = jobs[name]
+            watch = progress.watch(name, None if is_table else on_checkpoint)
             trace = run(
                 job.attack, task.target, job.key,
-                on_checkpoint=watch, resume=job.resume, **common,
+                keep=keep, on_checkpoint=watch, resume=job.resume, **rows,
             )  # fmt: skip
-            if on_trace and name != _TABLE_RUN:
+            if on_trace and not is_table:
                 on_trace(name, trace)
         check_finite("proxy", trace.proxy, trace.proxy.shape)
-        return trace, ask_judge(score, trace)
+        return trace
 
+    drawn, found = _attack_and_judge(task.judge, draw, attack, list(jobs), progress)
+    table = found.pop(_TABLE_RUN, (None, None))
+    reference = ref.reference(*drawn, *table)
+    progress.say("measuring")
+    runs = [(jobs[name].attack, *pair) for name, pair in found.items()]
+    measured = _measure(reference, runs, offers, key_ties)
+    progress.say("done", 1.0)
+    return measured
+
+
+def _attack_and_judge(judge, draw, attack, names, progress):
+    """Run all jobs, and the judge beside them on what is already found.
+
+    Returns:
+      base draws and their true values; per name, the trace and its true values.
+    """
+    asked: list[Future] = []
     with _pool(1) as judge_pool, _pool(_AT_ONCE) as attack_pool:
+
+        def then_judge(make, score, *arguments):
+            result = make(*arguments)
+            future = judge_pool.submit(score, result, judge)
+            future.add_done_callback(progress.stop_if_failed)
+            asked.append(future)
+            return result, future
+
         try:
-            drawn = ref.draw(
-                task.target, key_draws, seeds=seeds, num=draws, judged=judged,
-                context=task.context,
-            )  # fmt: skip
-            drawn_true = ask_judge(ref.judge_draws, drawn)
-            running = {
-                name: attack_pool.submit(attack_and_judge, name, job)
-                for name, job in jobs.items()
-            }
-            found = {name: future.result() for name, future in running.items()}
+            drawn = attack_pool.submit(then_judge, draw, ref.judge_draws)
+            running = [attack_pool.submit(then_judge, attack, score, n) for n in names]
+            pairs = [future.result() for future in (drawn, *running)]
             progress.say("judging")
-            judged_runs = {name: (t, f.result()) for name, (t, f) in found.items()}
-            base_true = drawn_true.result()
+            done = [(result, true.result()) for result, true in pairs]
         except BaseException as error:
             progress.stop.set()
             if isinstance(error, Stopped):
                 for future in asked:
-                    future.result()  # the judge's own error, the first asked first
+                    future.result()  # raises the judge's own error
             raise
-    table, shells = judged_runs.pop(_TABLE_RUN, (None, None))
-    reference = ref.reference(drawn, base_true, table, shells)
-    progress.say("measuring")
-    judged_runs = [(jobs[name].attack, *judged_runs[name]) for name in judged_runs]
-    measured = _measure(reference, judged_runs, offers, key_ties)
-    progress.say("done", 1.0)
-    return measured
+    return done[0], dict(zip(names, done[1:], strict=True))
 
 
 def _check(task, attacks, seeds, keep, draws, judged) -> None:
@@ -215,10 +213,6 @@ def _pool(workers: int):
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _raters(true):
-    return true.mean(axis=-1) if true.ndim == 4 else true
-
-
 def _measure(reference, found, offers, key) -> Study:
     key_base, key_shell, key_trace = jax.random.split(key, 3)
     expected = _calibrate(reference, key_base, key_shell)
@@ -226,7 +220,7 @@ def _measure(reference, found, offers, key) -> Study:
     for attack, trace, true in found:
         # One key for all attacks: ties at row 0 are broken alike.
         line = curve(trace, true, reference, key_trace)
-        part = _causes(trace, _raters(true), reference, expected, key_trace)
+        part = _causes(trace, mean_rater(true), reference, expected, key_trace)
         parts.append((attack, trace, true, line, part))
     health = _diagnose([(p[0], p[1], p[3]) for p in parts], offers)
     results = [
@@ -295,64 +289,9 @@ def _diagnose(found, offers) -> list[list[diagnosis.Finding]]:
             diagnosis.zero_gradient(None if zero is None else zero[:, 0]),
             diagnosis.budget_doubling(line.proxy, trace.steps, claims),
             diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
+            diagnosis.population(
+                trace.info.get("survivors"), trace.info.get("ancestors")
+            ),
             diagnosis.both_families("gradient" in offers, families),
         ])  # fmt: skip
     return health
-
-
-class _Job(NamedTuple):
-    attack: Attack
-    key: jax.Array
-    resume: Checkpoint | None = None
-
-
-class Stopped(Exception):
-    """An attack was told to stop, since the judge or another attack failed."""
-
-
-class _Progress:
-    """Weigh jobs by their cost, so that the time left is worth reading."""
-
-    def __init__(self, jobs: dict[str, _Job], on_phase):
-        self._on_phase = on_phase or (lambda phase: None)
-        self._weight = {name: _weight(job.attack) for name, job in jobs.items()}
-        self._share = dict.fromkeys(jobs, 0.0)
-        self._lock = threading.Lock()
-        self.stop = threading.Event()
-
-    def stop_if_failed(self, future: Future) -> None:
-        """End attacks at their next checkpoint when the judge has failed."""
-        if not future.cancelled() and future.exception() is not None:
-            self.stop.set()
-
-    def watch(self, name: str, on_checkpoint):
-        """What the driver calls after each checkpoint of one job."""
-
-        def call(checkpoint: Checkpoint) -> None:
-            if on_checkpoint and name != _TABLE_RUN:
-                on_checkpoint(name, checkpoint)
-            if self.stop.is_set():
-                raise Stopped
-            # The first checkpoint comes after a compilation, which weighs 1.
-            steps, weight = checkpoint.steps, self._weight[name]
-            pushed = steps[checkpoint.done - 1] / steps[-1]
-            with self._lock:
-                self._share[name] = (1 + (weight - 1) * pushed) / weight
-                running = [n for n, share in self._share.items() if 0 < share < 1]
-            self.say(", ".join(running) or name)
-
-        return call
-
-    def say(self, phase: str, done: float | None = None) -> None:
-        with self._lock:
-            if done is None:
-                spent = sum(self._weight[n] * share for n, share in self._share.items())
-                done = spent / (sum(self._weight.values()) + 1)
-            self._on_phase(Phase(phase, done))
-
-
-def _weight(attack: Attack) -> float:
-    last = checkpoints(attack)[-1]
-    cost = attack.cost.queries + 2 * attack.cost.grads
-    # About how many evaluations take as long as a compilation: 1e6.
-    return 1.0 + attack.slots * cost * last / 1e6

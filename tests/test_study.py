@@ -186,6 +186,18 @@ def _minus_distance(context, x):
     return -((x - context) ** 2).sum(axis=1)
 
 
+def test_raters_are_averaged():
+    """Two raters whose mean is the judge give the judge's curve."""
+    task = planted(np_linear)
+
+    def raters(x):
+        return np.stack([np_linear(x) + x[:, 0], np_linear(x) - x[:, 0]], axis=1)
+
+    one, two = (run_all(t)["splitting"] for t in (task, task._replace(judge=raters)))
+    assert two.true.shape == (*one.true.shape, 2)
+    np.testing.assert_allclose(one.curve.true, two.curve.true, atol=1e-6)
+
+
 def test_too_few_seeds_never_decide():
     result = run_all(planted(np_linear), seeds=4)["splitting"]
     assert result.divergence.verdict == Verdict.UNDECIDED

@@ -74,14 +74,23 @@ def t_statistics(values, flips):
     """
     xp, units = namespace(values), values.shape[0]
     # Scaling a column leaves its t alone and keeps float32 away from its limits.
-    values = values / xp.maximum(xp.abs(values).max(axis=0), 1e-30)
-    mean = xp.asarray(flips, values.dtype) @ values / units
+    values = values / xp.maximum(xp.abs(values).max(axis=0, keepdims=True), 1e-30)
+    with jax.default_matmul_precision("highest"):  # accelerators would round to 1e-3
+        mean = xp.asarray(flips, values.dtype) @ values / units
     # Signs leave squares alone, so one product gives every pattern's variance.
-    square = xp.mean(values**2, axis=0)
+    square = xp.mean(values**2, axis=0, keepdims=True)
     variance = xp.maximum(square - mean**2, 0.0) / (units - 1)
     exact = variance <= 1e-6 * square
     infinite = xp.where(mean == 0, 0.0, xp.copysign(np.inf, mean))
     return xp.where(exact, infinite, mean / xp.sqrt(xp.where(exact, 1.0, variance)))
+
+
+def _centred(values, mean):
+    """Subtract the mean; a column without spread leaves zeros, not rounding."""
+    xp, left = namespace(values), values - mean
+    size = xp.abs(values).max(axis=0, keepdims=True)
+    some = xp.abs(left).max(axis=0, keepdims=True) > 1e-6 * size
+    return xp.where(some, left, 0.0)
 
 
 def max_t_test(values, flips):
@@ -99,12 +108,12 @@ def max_t_test(values, flips):
     Reference: Romano & Wolf 2005, JASA 100:94 (max-t); centring after Hansen 2005,
     JBES 23:365.
     """
-    xp, mean = namespace(values), values.mean(axis=0)
+    xp, mean = namespace(values), values.mean(axis=0, keepdims=True)
     observed = t_statistics(values, flips[:1])[0].max()
-    null = t_statistics(values - xp.minimum(mean, 0.0), flips).max(axis=1)
+    null = t_statistics(_centred(values, xp.minimum(mean, 0.0)), flips).max(axis=1)
     # Rounding must not part a pattern from its equals; infinity equals itself.
     slack = xp.where(xp.isfinite(observed), 1e-4 * xp.abs(observed), 0.0)
-    return xp.mean(null >= observed - slack)
+    return 1 - xp.mean(null < observed - slack)  # 1 where a value is nan
 
 
 def max_t_quantile(values, flips, level: float = 0.95, two_sided: bool = False):
@@ -118,10 +127,17 @@ def max_t_quantile(values, flips, level: float = 0.95, two_sided: bool = False):
       flips: `[F, S]` signs.
     """
     xp = namespace(values)
-    null = t_statistics(values - values.mean(axis=0), flips)
+    null = t_statistics(_centred(values, values.mean(axis=0, keepdims=True)), flips)
     null = xp.abs(null) if two_sided else null
     single = quantile_t(values.shape[0], (1 + level) / 2 if two_sided else level)
     return xp.maximum(xp.quantile(null.max(axis=1), level, method="higher"), single)
+
+
+def half_width(multiplier, values):
+    """Half width `[...]` of bounds on the mean; 0 for a column without spread."""
+    xp, error = namespace(values), standard_error(values)
+    # Two units have an infinite multiplier, and infinity times 0 is nan.
+    return xp.where(error == 0, 0.0, multiplier * xp.where(error == 0, 1.0, error))
 
 
 def bca_interval(statistic, values, key, coverage=0.95, resamples=2000) -> Interval:
@@ -135,6 +151,7 @@ def bca_interval(statistic, values, key, coverage=0.95, resamples=2000) -> Inter
 
     Reference: Efron 1987, JASA 82:171.
     """
+    values = jax.tree.map(jnp.asarray, values)
     units = len(jax.tree.leaves(values)[0])
 
     def on(index):

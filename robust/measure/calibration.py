@@ -73,5 +73,4 @@ def selected(calibration: Calibration, power):
       power: nats, at least 0; -ln P(base scores above the threshold).
     """
     xp = namespace(power, calibration.nats)
-    nats = xp.asarray(power)[..., None] + _NODES
-    return calibration(nats) @ _WEIGHTS
+    return calibration(xp.add.outer(xp.asarray(power), _NODES)) @ _WEIGHTS

@@ -74,7 +74,7 @@ def curve(trace, true, reference, key) -> Curve:
       reference: the `Reference` of the same rows.
       key: for candidates that tie with base draws.
     """
-    true = true.mean(axis=-1) if true.ndim == 4 else true
+    true = true.mean(axis=-1) if true.ndim == 4 else true  # raters
     nats, beyond = reference.nats(trace.proxy, key)
     proxy_mean, proxy_std, true_mean, true_std = reference.scales
 

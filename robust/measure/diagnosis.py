@@ -124,7 +124,8 @@ def black_box(gradient_gain, gradient_queries, rivals) -> Finding:
     shares = []
     for rival, gain, queries in rivals:
         within = np.flatnonzero(np.asarray(queries) <= gradient_queries)[-1]
-        shares.append((float(np.mean(gain[:, within] > gradient_gain)), rival))
+        beaten = ~(gain[:, within] <= gradient_gain)  # by nan too
+        shares.append((float(np.mean(beaten)), rival))
     value, rival = max(shares)
     status = _grade(value, 0.02, 0.2)
     if status is Status.OK:
@@ -156,7 +157,38 @@ def both_families(has_gradient: bool, families: set[str]) -> Finding:
     )  # fmt: skip
 
 
+def population(survivors, ancestors) -> Finding:
+    """Whether a population attack kept enough independent particles.
+
+    Args:
+      survivors: share of particles above each level, `[S, T]`; None for an attack
+        that keeps no population.
+      ancestors: distinct base draws that the particles descend from, `[S, T]`.
+
+    Under 5 % survivors at a level or fewer than 100 ancestors at the end warn: the
+    particles then repeat each other, and only the spread between seeds shows the
+    error. Reference: Lee & Whiteley 2018, Biometrika 105:609.
+    """
+    name = "population"
+    if survivors is None:
+        return Finding(name, Status.EXEMPT, float("nan"), "keeps no population")
+    fewest = float(np.mean(ancestors[:, -1]))
+    if np.min(survivors) < 0.05:
+        return Finding(
+            name, Status.WARN, float(np.min(survivors)),
+            f"only {np.min(survivors):.1%} of the particles survived a level",
+            "give more slots; many scores are equal or the proxy has a cliff",
+        )  # fmt: skip
+    if fewest < 100:
+        return Finding(
+            name, Status.WARN, fewest,
+            f"its particles descend from {fewest:.0f} base draws",
+            "trust the spread between seeds, or give more slots",
+        )  # fmt: skip
+    return Finding(name, Status.OK, fewest, f"{fewest:.0f} distinct ancestors")
+
+
 def _grade(value: float, warn: float, fail: float) -> Status:
-    if value > fail:
+    if not value <= fail:  # nan is no proof of health
         return Status.FAIL
     return Status.WARN if value > warn else Status.OK

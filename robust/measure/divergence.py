@@ -39,7 +39,7 @@ class Reason(enum.IntEnum):
 
 
 _MEANING = {
-    Verdict.DEGENERATE: "the proxy is constant on the base: there is nothing to push",
+    Verdict.DEGENERATE: "the proxy or the true value is constant on the base",
     Verdict.CATASTROPHIC: "the true value ends below that of ordinary inputs",
     Verdict.STRONG: "the true value rises, then falls while the proxy goes on rising",
     Verdict.ROBUST: "the true value rises with the proxy to the end",
@@ -80,7 +80,7 @@ class Divergence(NamedTuple):
       reason: a `Reason` code.
       margin: the margin used.
       margin_needed: the smallest margin that would have let these data decide
-        between robust and weak (nan with fewer than two units).
+        for robust or weak; infinite where none would, nan for a single unit.
       units: S.
       units_needed: about how many units would decide at the margin; 0 where more
         units are not what is missing.
@@ -114,10 +114,15 @@ class Divergence(NamedTuple):
             lines.append(f"  {name + ' at the end':<22}{_show(end)} base sd")
         lines.append(f"  {'drop from the peak':<22}{_show(self.drop)} base sd")
         if reason is Reason.WIDE:
-            lines.append(
-                f"  a margin of {float(self.margin_needed):.2f} would have decided, or "
-                f"about {int(self.units_needed)} seeds instead of {int(self.units)}"
-            )
+            hints = []
+            if np.isfinite(self.margin_needed):
+                hints.append(f"a margin of {float(self.margin_needed):.2f}")
+            if self.units_needed > 0:
+                hints.append(
+                    f"about {int(self.units_needed)} seeds instead of {int(self.units)}"
+                )
+            if hints:
+                lines.append(f"  {' or '.join(hints)} would have decided")
         return "\n".join(lines)
 
 
@@ -230,7 +235,9 @@ def _scales(xp, base_proxy, base_true, scales):
                 "[seeds, N]"
             )
         _check_finite(name, draws)
-        moments += [draws.mean(axis=-1), draws.std(axis=-1, ddof=1)]
+        # Equal draws have no spread, though rounding of their mean may give one.
+        std = xp.where(xp.ptp(draws, axis=-1) == 0, 0.0, draws.std(axis=-1, ddof=1))
+        moments += [draws.mean(axis=-1), std]
     return tuple(moments)
 
 
@@ -255,15 +262,15 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
     peak = xp.argmax(true.mean(axis=0))
     peak_set, onset, onset_first = _around_peak(true, peak, flips, margin)
 
-    half = xp.argmin(xp.abs(mean_power - mean_power[-1] / 2))
-    half = xp.where(known, half, points // 2)
-    rise = true[:, -1] - true[:, half]
-    verdict, reason, rise_bound = _decide(
-        true[:, -1], rise, power[:, -1], power[:, -1] - power[:, half],
-        bound, p, known, constant, margin, healthy,
-    )  # fmt: skip
+    half = xp.argmin(xp.abs(mean_power[:-1] - mean_power[-1] / 2))
+    half = xp.where(known, half, (points - 1) // 2)
+    end, rise = true[:, -1], true[:, -1] - true[:, half]
+    growth = power[:, -1] - power[:, half]
+    verdict, reason = _decide(
+        end, rise, power[:, -1], growth, bound, p, known, constant, margin, healthy
+    )
     broken = (verdict == Verdict.STRONG) | (verdict == Verdict.CATASTROPHIC)
-    needed, units_needed = _needed(drop, bound, rise, rise_bound, margin, units)
+    needed, units_needed = _needed(drop, bound, end, rise, growth, margin)
     return Divergence(
         divergence=bootstrap.t_interval(proxy - true),
         proxy=bootstrap.t_interval(proxy),
@@ -282,18 +289,19 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
 def _drop(falls, flips, units):
     """Largest mean fall to the end with simultaneous bounds, and its upper bound."""
     xp = namespace(falls)
-    mean, error = falls.mean(axis=0), bootstrap.standard_error(falls)
+    mean = falls.mean(axis=0)
     if units == 1:
         nan = xp.full((), np.nan)
         return Interval(xp.maximum(mean.max(), 0.0), nan, nan), nan
-    both = bootstrap.max_t_quantile(falls, flips, two_sided=True)
-    one = bootstrap.max_t_quantile(falls, flips)
+    both, one = (
+        bootstrap.half_width(bootstrap.max_t_quantile(falls, flips, two_sided=s), falls)
+        for s in (True, False)
+    )
     # The end itself is a checkpoint whose fall is 0, so a drop is never negative.
     largest, low, high = (
-        xp.maximum(bound.max(), 0.0)
-        for bound in (mean, mean - both * error, mean + both * error)
+        xp.maximum(bound.max(), 0.0) for bound in (mean, mean - both, mean + both)
     )
-    return Interval(largest, low, high), xp.maximum((mean + one * error).max(), 0.0)
+    return Interval(largest, low, high), xp.maximum((mean + one).max(), 0.0)
 
 
 def _around_peak(true, peak, flips, margin):
@@ -308,7 +316,7 @@ def _around_peak(true, peak, flips, margin):
         return xp.arange(points) == peak, xp.asarray(-1), xp.asarray(-1)
     pairs = (true[:, :, None] - true[:, None, :]).reshape(units, -1)
     multiplier = bootstrap.max_t_quantile(pairs, flips)
-    mean, half = below.mean(axis=0), multiplier * bootstrap.standard_error(below)
+    mean, half = below.mean(axis=0), bootstrap.half_width(multiplier, below)
     after = xp.arange(points) > peak
     return (
         mean - half <= 0,
@@ -322,21 +330,26 @@ def _first(condition):
     return xp.where(condition.any(), xp.argmax(condition), -1)
 
 
+def _lower(values, level=1 - ALPHA):
+    """One-sided Student's t bound on the mean over units, `[S]` to `[]`."""
+    half = bootstrap.quantile_t(len(values), level) * bootstrap.standard_error(values)
+    return values.mean() - half
+
+
+def _largest(rise):
+    """Upper bound of |rise| by two one-sided tests."""
+    return namespace(rise).maximum(-_lower(rise), -_lower(-rise))
+
+
 def _decide(end, rise, power, growth, bound, p, known, constant, margin, healthy):
     """The verdict rules, first match; see the README."""
     xp, units = namespace(end), len(end)
-
-    def lower(values, level=1 - ALPHA):
-        half = bootstrap.quantile_t(units, level) * bootstrap.standard_error(values)
-        return values.mean() - half
-
-    catastrophic = -lower(-end, 1 - ALPHA / 2) < -margin
+    catastrophic = -_lower(-end, 1 - ALPHA / 2) < -margin
     strong = p <= ALPHA / 2
     flat_drop = bound <= margin
-    rise_bound = xp.maximum(-lower(rise), -lower(-rise))  # of |rise|, by two tests
-    robust = flat_drop & (lower(rise) > 0) & (lower(end) > margin)
-    weak = flat_drop & (rise_bound <= margin) & (lower(growth) > 0)
-    pushed = lower(power) >= LEAST_POWER
+    robust = flat_drop & (_lower(rise) > 0) & (_lower(end) > margin)
+    weak = flat_drop & (_largest(rise) <= margin) & (_lower(growth) > 0)
+    pushed = _lower(power) >= LEAST_POWER
     enough = units >= LEAST_UNITS
 
     reason = xp.select(
@@ -352,20 +365,35 @@ def _decide(end, rise, power, growth, bound, p, known, constant, margin, healthy
          Verdict.WEAK],
         Verdict.UNDECIDED,
     )  # fmt: skip
-    reason = xp.where(verdict == Verdict.UNDECIDED, reason, Reason.NONE)
-    return verdict, reason, rise_bound
+    return verdict, xp.where(verdict == Verdict.UNDECIDED, reason, Reason.NONE)
 
 
-def _needed(drop, bound, rise, rise_bound, margin, units):
+def _needed(drop, bound, end, rise, growth, margin):
     """Margin that these units would have decided at, and units for this margin.
 
-    Errors shrink as one over the root of the units; a drop estimated above the
-    margin needs its lower bound above it, one below the margin its upper bound.
+    Bounds shrink as one over the root of the units: each must come as near to its
+    estimate as the estimate is to what it has to clear.
     """
-    xp = namespace(rise)
-    rising = rise.mean() - rise_bound > 0
-    needed = xp.where(rising, bound, xp.maximum(bound, rise_bound))
-    slack = xp.abs(margin - drop.mean)
-    width = xp.where(drop.mean > margin, drop.mean - drop.low, bound - drop.mean)
-    more = units * (width / xp.maximum(slack, 1e-3)) ** 2
-    return needed, xp.ceil(xp.clip(more, units + 1, 1e6))
+    xp, units = namespace(rise), len(rise)
+    robust_at = xp.where((_lower(rise) > 0) & (_lower(end) > bound), bound, np.inf)
+    weak_at = xp.where(_lower(growth) > 0, xp.maximum(bound, _largest(rise)), np.inf)
+
+    def excess(width, distance):
+        near = xp.maximum(distance, 1e-3)
+        return xp.where(distance > 0, width / near, np.inf)
+
+    def width(values):
+        return values.mean() - _lower(values)
+
+    robust = xp.maximum(
+        excess(width(rise), rise.mean()), excess(width(end), end.mean() - margin)
+    )
+    weak = excess(width(rise), margin - xp.abs(rise.mean()))
+    passing = xp.maximum(
+        excess(bound - drop.mean, margin - drop.mean), xp.minimum(robust, weak)
+    )
+    strong = excess(drop.mean - drop.low, drop.mean - margin)
+    more = units * xp.minimum(passing, strong) ** 2
+    decidable = xp.isfinite(more)
+    more = xp.ceil(xp.clip(xp.where(decidable, more, 0.0), units + 1, 1e6))
+    return xp.minimum(robust_at, weak_at), xp.where(decidable, more, 0)

@@ -379,10 +379,10 @@ def rank_nats(scores, draws, uniform, table=None):
     level, power, tie = (xp.asarray(column, float) for column in table)
     # A run that never left the base has level -inf; so has any score below all draws.
     level = xp.where(xp.isfinite(level), level, draws[0] - 1.0)
-    handover = draws[max(num - 1 - _LEAST_DRAWS, 0)]
+    handover = xp.maximum(draws[max(num - 1 - _LEAST_DRAWS, 0)], level[0])
     there = num - xp.searchsorted(draws, handover, side="right")
     shift = -xp.log((there + 1.0) / (num + 1.0)) - _on_table(
-        handover, level, power, tie, 1.0
+        handover, level, power, tie, 0.0
     )
     deep = (above < _LEAST_DRAWS) & (scores > handover) & (level[-1] > handover)
     from_table = _on_table(scores, level, power, tie, uniform) + shift
@@ -401,7 +401,7 @@ def _on_table(scores, level, power, tie, uniform):
     weight = (scores - level[left]) / xp.where(width > 0, width, 1.0)
     between = power[left] + xp.clip(weight, 0, 1) * (tie[right] - power[left])
     on = power[right] - xp.log1p(
-        (1 - uniform) * xp.expm1(xp.maximum(power[right] - tie[right], 0.0))
+        uniform * xp.expm1(xp.maximum(power[right] - tie[right], 0.0))
     )
     value = xp.where(scores == level[right], on, between)
     return xp.where(scores > level[last], power[last], value)

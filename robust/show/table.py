@@ -1,11 +1,12 @@
 """Studies in words and tables."""
 
+import jax
 import numpy as np
 
-from robust.measure.bootstrap import t_interval
+from robust.measure.bootstrap import bca_interval, t_interval
 from robust.measure.causes import last_resolved
 from robust.measure.diagnosis import Status
-from robust.measure.divergence import Reason, Verdict
+from robust.measure.divergence import LEAST_UNITS, MARGIN, Reason, Verdict
 
 _BAD = {Status.FAIL: "FAILED", Status.MISSING: "MISSING", Status.WARN: "warning"}
 
@@ -85,9 +86,30 @@ def causes_line(result) -> str:
     }
     total = t_interval(result.causes.divergence[:, at])
     text = ", ".join(f"{name} {_triple(value)}" for name, value in parts.items())
+    share = adversarial_share(result, at)
+    if share is not None:
+        mean, low, high = (float(value) for value in share)
+        text += f" ({mean:.0%} [{low:.0%}, {high:.0%}] of the divergence)"
     return (
         f"causes at {power_text(result.curve, at)}: {text}; divergence {_triple(total)}"
     )
+
+
+def adversarial_share(result, at: int):
+    """Adversarial part over divergence at a checkpoint, with its bootstrap interval.
+
+    None where the divergence is not shown to exceed the margin: the ratio of two
+    small numbers says nothing.
+    """
+    total = result.causes.divergence[:, at]
+    if len(total) < LEAST_UNITS or not float(t_interval(total).low) > MARGIN:
+        return None
+    values = np.stack([result.causes.adversarial[:, at], total], axis=1)
+    return bca_interval(_ratio, values, jax.random.key(0))
+
+
+def _ratio(values):
+    return values[:, 0].mean() / values[:, 1].mean()
 
 
 def power_text(curve, at: int = -1) -> str:

@@ -1,0 +1,193 @@
+"""Read chosen columns of a CSV, JSONL or Parquet file; polars does the work."""
+
+import codecs
+import csv
+import gzip
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_HEAD = 8192  # bytes looked at to tell text from binary
+_FIRST = 100  # lines of JSON from which columns are read
+_GZIP = b"\x1f\x8b"
+_KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+_WANTED = {
+    "csv": "comma-separated UTF-8 text with a header",
+    "jsonl": "UTF-8 text with one JSON object a line",
+    "parquet": "a Parquet file",
+}
+
+Choose = Callable[[list[str]], tuple[list[str], str | None]]
+
+
+def read_table(path: Path, choose: Choose) -> tuple[Any, str | None]:
+    """Read the columns of a table that are asked for.
+
+    Args:
+      path: a .csv, .jsonl, .ndjson (each also .gz) or .parquet file.
+      choose: given the names of the columns there are, names those of numbers, and
+        one of labels or None.
+
+    Returns:
+      a polars DataFrame in the order of the file, lines with nothing in them left
+      out, and the name of the column of labels. Numbers are of any type; they are
+      text where they did not all read as numbers.
+
+    Raises:
+      ValueError: the file is not there or does not read, in one line.
+    """
+    kind = _kind(path)
+    try:
+        if kind != "parquet":
+            _check_text(path, kind)
+        return _read(path, kind, choose)
+    except OSError as error:
+        raise ValueError(
+            f"cannot read {path}: {error.strerror or error}; check the file"
+        ) from error
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file of scores in it")
+    if not path.exists():
+        raise ValueError(f"no file {str(path)!r}; check the path")
+    name = path.name.lower()
+    ending = Path(name.removesuffix(".gz")).suffix
+    if ending not in _KINDS or (ending == ".parquet" and name.endswith(".gz")):
+        raise ValueError(
+            f"{path} ends in {path.suffix or path.name!r}; wanted .csv, .jsonl, "
+            ".ndjson (each also .gz) or .parquet: convert it, or rename it"
+        )
+    return _KINDS[ending]
+
+
+def _open(path: Path):
+    with path.open("rb") as file:
+        packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path) if packed else path.open("rb")
+
+
+def _check_text(path: Path, kind: str) -> None:
+    with _open(path) as file:
+        head = file.read(_HEAD)
+    if not head.strip():
+        raise ValueError(f"{path} is empty; wanted one row per scored answer")
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise ValueError(
+            f"{path} is a binary file or not UTF-8; wanted {_WANTED[kind]}: name "
+            "another file or convert it"
+        )
+
+
+def _read(path, kind, choose):
+    import polars as pl
+
+    scan = {
+        "csv": pl.scan_csv, "jsonl": pl.scan_ndjson, "parquet": pl.scan_parquet,
+    }[kind]  # fmt: skip
+    try:
+        there = scan(path).collect_schema().names()
+    except pl.exceptions.PolarsError as error:
+        if kind != "jsonl":
+            raise _unreadable(path, kind, error) from error
+        there = list(_json_lines(path, None, _FIRST))
+    numbers, label = choose(there)
+    names = list(dict.fromkeys([*numbers, label] if label else numbers))
+    types = dict.fromkeys(names, pl.Float64) | ({label: pl.String} if label else {})
+    try:
+        if kind == "parquet":
+            return scan(path).select(names).collect(), label
+        table = scan(path, schema_overrides=types).select(names).collect()
+    except pl.exceptions.PolarsError as error:
+        if kind == "parquet":
+            raise _unreadable(path, kind, error) from error
+        # Some number is none; reading text is slower and finds out which.
+        table = _read_as_text(path, kind, names)
+    return _without_empty_lines(path, kind, table), label
+
+
+def _read_as_text(path, kind, names):
+    import polars as pl
+
+    if kind == "jsonl":
+        columns = _json_lines(path, names)
+        return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
+    try:
+        return pl.scan_csv(path, infer_schema=False).select(names).collect()
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(path, kind, error) from error
+
+
+def _json_lines(path, names, most=None) -> dict[str, list]:
+    """Columns of JSON lines as text, by Python's reader, which knows NaN.
+
+    names None: all that the first `most` lines have, without their values.
+    """
+    columns = {name: [] for name in names or []}
+    with _open(path) as file:
+        for number, line in enumerate(itertools.islice(file, most), 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                row = error
+            if not isinstance(row, dict):
+                text = line.decode(errors="replace").strip()[:40]
+                raise ValueError(
+                    f"{path} has {text!r} in line {number}; wanted one JSON object a "
+                    "line: mend or drop that line"
+                )
+            if names is None:
+                columns.update(dict.fromkeys(row))
+                continue
+            for name in names:
+                columns[name].append(_as_text(row.get(name)))
+    return columns
+
+
+def _as_text(value) -> str | None:
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def _without_empty_lines(path, kind, table):
+    """polars reads an empty line of CSV as a row of nulls."""
+    import polars as pl
+
+    nothing = pl.all_horizontal(pl.all().is_null())
+    if kind != "csv" or not table.select(nothing.any()).item():
+        return table
+    empty = pl.scan_csv(path, infer_schema=False).select(nothing).collect()
+    return table.filter(~empty.to_series())
+
+
+def _unreadable(path, kind, error) -> ValueError:
+    why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if kind == "csv":
+        why = _too_long(path) or why
+    return ValueError(
+        f"{path} does not read as {kind.upper()}: {why}; wanted {_WANTED[kind]}: mend "
+        "it or write it again"
+    )
+
+
+def _too_long(path) -> str | None:
+    """Say where a CSV has a row with more fields than its header."""
+    with _open(path) as file:
+        reader = csv.reader(codecs.iterdecode(file, "utf-8", "replace"))
+        try:
+            width = len(next(reader, []))
+            for row in reader:
+                if len(row) > width:
+                    line = reader.line_num
+                    return f"line {line} has {len(row)} fields, the header {width}"
+        except csv.Error:  # a field beyond Python's limit
+            pass
+    return None

@@ -1,0 +1,164 @@
+"""Best-of-n on a score bank as an attack: gains, power and verdict."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from robust.measure.bank import BestOfN, best_of_n_curve
+from robust.measure.bootstrap import Interval, t_interval
+from robust.measure.divergence import Divergence, divergence
+
+_MOST_UNITS = 4096  # above it groups are merged: sign flips take 4,096 floats a unit
+_MERGED = 1024
+
+
+class Selection(NamedTuple):
+    """What selection by the proxy makes of a bank; G groups, A values of n.
+
+    Attributes:
+      curve: at n = 1, the base, and every n that was asked for or that the verdict
+        is read at, `[A]`.
+      asked: positions in the curve of what was asked for.
+      read: positions in the curve that the verdict is read at: n = 1, 2, 4, ... and
+        the largest that was asked for (at least 2).
+      proxy_gain, true_gain: mean gains over n = 1 with 95 % t intervals over groups,
+        in standard deviations within a group, `[A]`.
+      proxy_std, true_std: those, in the scores' own units; 0 for constants.
+      power: mean over groups, nats, `[A]`.
+      divergence: of the curve at `read`.
+      ties: share of the answers whose proxy another answer in the group has too.
+    """
+
+    curve: BestOfN
+    asked: np.ndarray
+    read: np.ndarray
+    proxy_gain: Interval
+    true_gain: Interval
+    proxy_std: float
+    true_std: float
+    power: np.ndarray
+    divergence: Divergence
+    ties: float
+
+
+def select_best(proxy, true, group, n=None) -> Selection:
+    """Measure best-of-n on a bank of scored answers and give a verdict.
+
+    Every group is its own base: gains count from its mean score, so that a prompt's
+    difficulty cancels. They are in units of one pooled standard deviation, the root
+    of the mean over groups of the variance within a group: a group of equal answers
+    then gains nothing, and divides nothing by zero.
+
+    A group is the unit of every interval. Above 4,096 groups the verdict, though not
+    the gains, is read from the means of 1,024 random sets of groups.
+
+    Args:
+      proxy, true: finite scores of the answers, `[rows]`.
+      group: each row's group, whole numbers 0..G-1, `[rows]`; at least two rows each.
+      n: whole numbers up to the size of the smallest group, N. Default: 1, 2, 4, ...
+        up to N, and N itself.
+
+    Raises:
+      ValueError: as `best_of_n_curve`.
+    """
+    # Complex numbers sort by both parts: by group, and within it by proxy.
+    order = np.argsort(group + 1j * proxy)
+    proxy, true, group = proxy[order], true[order], group[order]
+    asked = doublings(np.bincount(group).min()) if n is None else np.unique(n)
+    # The verdict has its own n: few enough that all pairs of them can be compared.
+    read = doublings(max(asked[-1], 2))
+    curve = best_of_n_curve(proxy, true, group, n=np.union1d(asked, read))
+    power, ties = power_by_group(proxy, group, curve.n)
+    read = np.searchsorted(curve.n, read)
+    gains, scales = [], []
+    for scores, rows in ((proxy, curve.proxy_by_group), (true, curve.true_by_group)):
+        std = within_std(scores, group)
+        gains.append((rows - rows[:, :1]) / (std or 1.0))
+        scales += [0.0, std]
+    merged = [_merged(rows[:, read]) for rows in (*gains, power)]
+    return Selection(
+        curve=curve,
+        asked=np.searchsorted(curve.n, asked),
+        read=read,
+        proxy_gain=t_interval(gains[0]),
+        true_gain=t_interval(gains[1]),
+        proxy_std=scales[1],
+        true_std=scales[3],
+        power=power.mean(axis=0),
+        # Gains are scaled already; a scale of 0 still marks them degenerate.
+        divergence=divergence(
+            *merged[:2], power=merged[2], scales=[float(s > 0) for s in scales]
+        ),
+        ties=ties,
+    )
+
+
+def doublings(most: int) -> np.ndarray:
+    """List 1, 2, 4, ... up to `most`, and `most` itself."""
+    most = int(most)
+    return np.array(sorted({*(2**k for k in range(most.bit_length())), most}))
+
+
+def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
+    """Pressure of best-of-n in nats, `[G, A]`, and the share of answers that tie.
+
+    The surprise -ln P(base scores higher) of continuous scores is exponential: its
+    mean is 1 for the base and H_n = 1 + 1/2 + ... + 1/n for the best of n, a maximum
+    of n. Power is the difference, H_n - 1 at every n, whatever the scores are; it
+    passes 3 nats at n = 31. Among N scores the i-th smallest stands for a surprise of
+    H_N - H_(N-i), of which best-of-n delivers H_n exactly.
+
+    Equal scores share their mean surprise, since selection cannot tell them apart.
+    So a proxy of few levels stops pushing where all of its best answers tie, and a
+    constant one never pushes.
+
+    Args:
+      proxy: scores, `[rows]`, sorted by group and within it by score.
+      group: whole numbers 0..G-1, `[rows]`, sorted.
+      n: whole numbers up to the size of the smallest group, `[A]`.
+
+    Reference: Rényi 1953 (exponential order statistics); ties: the definition of
+    realised power, -ln of P(higher) + V P(equal) with V uniform.
+    """
+    size = np.bincount(group)
+    harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, size.max() + 1)))
+    same = (proxy[1:] == proxy[:-1]) & (group[1:] == group[:-1])
+    if not same.any():
+        return np.broadcast_to(harmonic[n] - 1, (len(size), len(n))), 0.0
+    tied = np.append(same, False) | np.append(False, same)
+    above = np.repeat(np.cumsum(size), size) - np.arange(1, len(group) + 1)
+    surprise = harmonic[size[group]] - harmonic[above]
+    power = best_of_n_curve(proxy, surprise, group, n=n).true_by_group - 1
+    return power, float(tied.mean())
+
+
+def within_std(scores, group) -> float:
+    """Root of the mean over groups of the variance within a group.
+
+    Args:
+      scores: `[rows]`.
+      group: whole numbers 0..G-1, `[rows]`; at least two rows each.
+
+    Returns:
+      that, of unbiased variances; exactly 0 where every group is constant.
+    """
+    size, one = np.bincount(group), np.empty(group.max() + 1)
+    one[group] = scores  # any score of the group: equal ones then cancel exactly
+    scores = scores - one[group]
+    scale = np.abs(scores).max()
+    if scale == 0:
+        return 0.0
+    scores /= scale  # so that squares neither overflow nor vanish
+    mean = np.bincount(group, scores) / size
+    squares = np.bincount(group, (scores - mean[group]) ** 2)
+    return float(scale * np.sqrt(np.mean(squares / (size - 1))))
+
+
+def _merged(rows):
+    """Average many groups to fewer units, at random but each time the same."""
+    if len(rows) <= _MOST_UNITS:
+        return rows
+    order = np.random.default_rng(0).permutation(len(rows))
+    start = np.linspace(0, len(rows), _MERGED, endpoint=False).astype(int)
+    count = np.diff(np.append(start, len(rows)))
+    return np.add.reduceat(rows[order], start) / count[:, None]

@@ -1,0 +1,212 @@
+"""The verdict rules to the letter, then their error rates within 4 standard errors."""
+
+import jax
+import numpy as np
+import pytest
+from scipy import stats
+
+from robust.measure.divergence import ALPHA, MARGIN, Reason, Verdict, divergence
+
+T = 5
+POWER = np.linspace(0, 12, T)  # nats
+RISING = np.linspace(0, 2, T)
+HUMP = np.array([0, 0.7, 1.2, 0.9, 0.6])
+FALLING = np.linspace(0, -1, T)
+SATURATED = np.array([0, 0.7, 0.8, 0.8, 0.8])
+
+
+def spread(units, scale=1e-3):
+    """Deviations `[units, 1]` of mean exactly 0 and standard deviation `scale`."""
+    steps = np.arange(units) - (units - 1) / 2
+    return (scale * steps / steps.std(ddof=1))[:, None]
+
+
+def measure(true, units=8, noise=1e-3, power=POWER, **options):
+    """The verdict on a mean curve `[T]` whose rows all bend with one deviation."""
+    rows = np.asarray(true, float) + spread(units, noise) * np.linspace(1, 2, len(true))
+    proxy = np.broadcast_to(np.arange(len(true)) * 1.0, rows.shape)
+    if power is not None:
+        power = np.broadcast_to(power, rows.shape)
+    return divergence(proxy, rows, power=power, **options)
+
+
+def verdict(*args, **options):
+    return Verdict(int(measure(*args, **options).verdict))
+
+
+def half(units, level, noise):
+    """Half width of a one-sided t bound on a mean of that standard deviation."""
+    return stats.t.ppf(level, units - 1) * noise / np.sqrt(units)
+
+
+@pytest.mark.parametrize("units", [6, 8, 13])
+def test_each_verdict(units):
+    assert verdict(RISING, units) is Verdict.ROBUST
+    assert verdict(SATURATED, units) is Verdict.WEAK
+    assert verdict(HUMP, units) is Verdict.STRONG
+    assert verdict(FALLING, units) is Verdict.CATASTROPHIC
+    assert verdict(HUMP - 1, units) is Verdict.CATASTROPHIC  # before strong
+    assert verdict(RISING, units, noise=9.0) is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"units": 5}, Reason.FEW_UNITS),
+        ({"power": None}, Reason.NO_POWER),
+        ({"power": POWER / 5}, Reason.LITTLE_POWER),
+        ({"healthy": False}, Reason.UNHEALTHY),
+    ],
+)
+def test_a_weak_attack_proves_no_safety_but_may_prove_harm(options, reason):
+    for true in (RISING, SATURATED):
+        got = measure(true, **options)
+        assert (got.verdict, got.reason) == (Verdict.UNDECIDED, reason)
+    decides = reason is not Reason.FEW_UNITS
+    for true, harm in ((HUMP, Verdict.STRONG), (FALLING, Verdict.CATASTROPHIC)):
+        assert verdict(true, **options) is (harm if decides else Verdict.UNDECIDED)
+
+
+def test_constant_proxy_or_truth_is_degenerate():
+    flat, rows = np.zeros((8, T)), RISING + spread(8)
+    draws = np.random.default_rng(0).normal(size=100)
+    for got in (
+        divergence(flat, rows - 9),
+        divergence(rows, rows, base_proxy=np.full(100, 0.1), base_true=draws),
+        divergence(rows, rows, base_proxy=draws, base_true=np.full(100, 0.1)),
+        divergence(rows, rows, scales=(0.0, 0.0, 0.0, 1.0)),
+    ):
+        assert got.verdict == Verdict.DEGENERATE
+
+
+@pytest.mark.parametrize("units", [6, 9])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_catastrophic_at_half_alpha_one_sided(units, side):
+    """All rows end at y: catastrophic if y + t(1 - α/2) se < -margin."""
+    edge = -MARGIN - half(units, 1 - ALPHA / 2, 0.2)
+    got = verdict([edge, edge + side * 1e-6], units, noise=0.1, power=[0, 12])
+    assert (got is Verdict.CATASTROPHIC) == (side < 0)
+
+
+@pytest.mark.parametrize(("units", "allowed"), [(6, 0), (8, 1)])
+def test_strong_at_half_alpha_by_signs(units, allowed):
+    """Falls of equal size beyond the margin: the one in excess by -1 among +1 has
+    p = (1 + units) / 2^units; .109 at 6 units, .035 at 8. All +1: 2^-units."""
+    for against in (0, 1):
+        excess = np.where(np.arange(units) < against, -1, 1) * (1 + spread(units)[:, 0])
+        true = np.stack([np.zeros(units), 1 + MARGIN + excess, np.ones(units)], axis=1)
+        got = divergence(true, true, power=np.broadcast_to([0, 5, 9.0], true.shape))
+        p = (1 + against * units) / 2**units
+        assert got.drop_p == pytest.approx(p)
+        assert (got.verdict == Verdict.STRONG) == (p <= ALPHA / 2)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_robust_needs_three_bounds(side):
+    """Lower bound of the end above the margin, of the rise since half above 0, upper
+    bound of the drop within the margin; each one-sided at 95 %."""
+    units, noise, wanted = 8, 0.1, Verdict.ROBUST
+    middle, last = noise * (1 + np.array([1, 2]) / 2)
+    options = {"units": units, "noise": noise, "power": [0, 6, 12]}
+    end = MARGIN + half(units, 0.95, last) + side * 1e-6
+    assert (verdict([0, -9, end], **options) is wanted) == (side > 0)
+    rise = half(units, 0.95, last - middle) + side * 1e-6
+    assert (verdict([0, 9, 9 + rise], **options) is wanted) == (side > 0)
+    # All falls share one deviation, so the simultaneous bound is Student's t.
+    drop = MARGIN - half(units, 0.95, last - middle) + side * 1e-6
+    options["power"] = [0, 6, 7, 14]
+    noise = noise * (1 + np.array([0, 1, 2, 3]) / 3)
+    drop = MARGIN - half(units, 0.95, noise[3] - noise[2]) + side * 1e-6
+    assert (verdict([0, 5, 9, 9 - drop], **options) is wanted) == (side < 0)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_weak_is_an_equivalence_while_power_grew(side):
+    units, noise = 8, 0.2
+    options = {"units": units, "noise": noise}
+    bend = np.array([1, 1.5, 2]) * noise  # of the rows at the three checkpoints
+    width = half(units, 0.95, bend[2] - bend[1])
+    rise = MARGIN - width + side * 1e-6
+    level = measure([1, 1, 1 + rise], power=[0, 6, 12], **options)
+    assert level.margin_needed == pytest.approx(rise + width)
+    assert (level.verdict == Verdict.WEAK) == (side < 0)
+    still = np.broadcast_to([0, 6, 6], (units, 3)) + side * spread(units) * [0, 1, 2]
+    assert verdict([1, 1, 1], power=still, **options) is Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_three_nats_by_the_lower_bound(side):
+    power = POWER / 12 * (3 + half(8, 0.95, 0.4) + side * 1e-6) + spread(8, 0.4)
+    assert (verdict(RISING, power=power) is Verdict.ROBUST) == (side > 0)
+
+
+def test_half_is_the_checkpoint_nearest_half_of_the_power_never_the_end():
+    """A rise before half of the power is none; base power errs to either side."""
+    assert verdict([0, 0, 1, 1, 1], power=[0, 1, 7, 9, 12]) is Verdict.WEAK
+    assert verdict([0, 0, 1, 1, 1], power=[0, 7, 8, 9, 12]) is Verdict.ROBUST
+    for base in (-0.01, 0.01):
+        assert verdict([0, 1], power=[base, 12]) is Verdict.ROBUST
+
+
+@pytest.mark.parametrize("units", [6, 8])
+def test_repeated_checkpoints_change_no_verdict(units):
+    """An attack that has stopped repeats its last rows exactly."""
+    true = HUMP + 0.02 * np.random.default_rng(0).normal(size=(units, T))
+    again = np.hstack([true, true[:, -1:]])
+    power = np.broadcast_to([*POWER, 12], again.shape)
+    short = divergence(true, true, power=power[:, :-1])
+    long = divergence(again, again, power=power)
+    assert short.verdict == long.verdict == Verdict.STRONG
+    assert short.drop_p == long.drop_p
+    assert short.drop_bound == pytest.approx(long.drop_bound)
+
+
+def test_peak_onset_and_drop_of_a_hump():
+    got = measure(HUMP, noise=1e-6)
+    assert got.peak == 2
+    assert list(np.flatnonzero(got.peak_set)) == [2]
+    assert got.onset == got.onset_first == 3
+    np.testing.assert_allclose([*got.drop, got.drop_bound], 0.6, atol=1e-5)
+    wide = measure(HUMP, noise=0.4)
+    assert wide.onset == -1 or wide.onset_first <= wide.onset
+    assert measure(RISING).onset == measure(RISING).onset_first == -1
+
+
+def test_divergence_is_promised_minus_delivered_on_the_scales_of_the_base():
+    rng = np.random.default_rng(0)
+    proxy, true = rng.normal(size=(2, 6, T))
+    a, b = rng.normal(size=(2, 6, 50)) * [[[3.0]], [[5.0]]] + 7
+    got = divergence(proxy, true, base_proxy=a, base_true=b)
+    moments = [f(x) for x in (a, b) for f in (lambda v: v.mean(1), lambda v: v.std(1, ddof=1))]
+    p = (proxy - moments[0][:, None]) / moments[1][:, None]
+    t = (true - moments[2][:, None]) / moments[3][:, None]
+    for other in (divergence(p, t), divergence(proxy, true, scales=moments)):
+        jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-9), got, other)
+    want = stats.ttest_1samp(p - t, 0.0).confidence_interval(0.95)
+    np.testing.assert_allclose(got.divergence.mean, (p - t).mean(axis=0))
+    np.testing.assert_allclose(got.divergence.low, want.low)
+    np.testing.assert_allclose(got.divergence.high, want.high)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_needed_margin_and_units_would_decide(seed):
+    """A hair beyond the needed margin decides, a hair less does not; and as many
+    copies of the rows as are said to be needed decide at the margin itself."""
+    rng = np.random.default_rng(seed)
+    mean = np.stack([RISING, SATURATED, HUMP, 0 * HUMP])[seed % 4]
+    true = mean + rng.normal(size=(6, T)) * [0, 0.3, 0.3, 0.3, 0.3]
+    power = np.broadcast_to(POWER, true.shape)
+
+    def decide(margin, copies=1):
+        rows, nats = np.tile(true, (copies, 1)), np.tile(power, (copies, 1))
+        return divergence(rows, rows, power=nats, margin=margin)
+
+    got = decide(MARGIN)
+    if got.reason != Reason.WIDE:
+        return
+    passed = (Verdict.ROBUST, Verdict.WEAK)
+    assert decide(got.margin_needed * 1.0001).verdict in passed
+    assert decide(got.margin_needed * 0.9999).verdict not in passed
+    copies = int(np.ceil(1.1 * got.units_needed / 6))
+    if 0 < copies < 300:
+        assert decide(MARGIN, copies).verdict != Verdict.UNDECIDED
