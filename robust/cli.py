@@ -6,7 +6,7 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
@@ -118,7 +118,139 @@ def run(
     with _complaints():
         if seeds < 1:
             raise ValueError(f"seeds is {seeds}; give a whole number above zero")
-        _run(task, tuple(attack or _DEFAULT), seeds, key, out_folder, started)
+        _run(task, attack, seeds, key, out_folder, started)
+
+
+@app.command
+def curve(
+    scores: Path,
+    /,
+    *,
+    group: str | None = None,
+    proxy: str = "proxy",
+    true: str = "true",
+    n: Annotated[str | None, Parameter(name=("--n", "-n"))] = None,
+    format_: Annotated[
+        Literal["table", "json", "markdown"], Parameter(name="--format")
+    ] = "table",
+    plot: Path | None = None,
+    on_nan: Literal["error", "drop"] = "error",
+    drop_short: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Say what best-of-n makes of answers that are scored already: exact curves.
+
+    One row per answer. Ties are broken at random, exactly; curves are averaged over
+    prompts, never pooled, with intervals over prompts.
+
+    Parameters
+    ----------
+    scores
+        A table: .csv, .jsonl, .ndjson (each also .gz) or .parquet.
+    group
+        Column that names the prompt. Default: `prompt` where there is one, else all
+        rows answer one prompt, which never decides.
+    proxy
+        Column of the score that selects.
+    true
+        Column of what it stands for; true and false count as 1 and 0.
+    n
+        Whole numbers such as 1,5,10, of which the largest is as far as the verdict
+        looks. Default: 1, 2, 4, ... up to the smallest number of answers.
+    format_
+        table, json or markdown.
+    plot
+        File for a picture: .png, .pdf or .svg.
+    on_nan
+        error, or drop: leave out rows whose score or prompt is missing, NaN or
+        infinite, and count them.
+    drop_short
+        Leave out prompts with fewer answers than the largest, and count them.
+        Default: the curve ends at the smallest number of answers.
+    """
+    with _complaints():
+        asked = None if n is None else _whole_numbers(n)
+        if plot is not None:
+            _check_picture(plot)
+        from robust.adapters.scores import read_scores
+        from robust.measure.selection import select_best
+
+        bank = read_scores(
+            scores, proxy=proxy, true=true, group=group, on_nan=on_nan,
+            drop_short=drop_short,
+        )  # fmt: skip
+        if asked is not None:
+            _check_range(asked, bank.size, drop_short)
+        selection = select_best(bank.proxy, bank.true, bank.group, asked)
+        if plot is not None:
+            _write_picture(selection, plot, scores.name)
+    _print_curve(selection, bank, format_, plot)
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--n is {text!r}; give whole numbers with commas between, such as 1,5,10"
+        ) from None
+
+
+def _check_range(asked, size, drop_short) -> None:
+    least, most = int(size.min()), int(size.max())
+    wrong = [value for value in asked if not 1 <= value <= least]
+    if wrong:
+        short = least < most and not drop_short
+        raise ValueError(
+            f"--n holds {wrong[0]}; give whole numbers from 1 to {least}, the smallest "
+            "number of answers to a prompt"
+            + (", or leave short prompts out with --drop-short" if short else "")
+        )
+
+
+def _check_picture(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"--plot {path} is a folder; name a file such as curve.png")
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(
+            f"--plot {path} ends in {path.suffix or path.name!r}; name a .png, .pdf or "
+            ".svg file"
+        )
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"--plot {path}: there is no folder {str(path.parent)!r}; make it or name "
+            "another"
+        )
+
+
+def _write_picture(selection, path: Path, title: str) -> None:
+    from robust.show.plot import plot_bank
+
+    title = title.replace("$", r"\$")  # else matplotlib reads formulas
+    try:
+        plot_bank(selection, title=title).savefig(path)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write --plot {path}: {error.strerror or error}; name another file"
+        ) from error
+
+
+def _print_curve(selection, bank, format_: str, plot: Path | None) -> None:
+    import json
+
+    from robust.show import bank as words
+
+    if format_ == "json":
+        print(json.dumps(words.record(selection, bank), indent=1, allow_nan=False))
+        return
+    if format_ == "markdown":
+        print(words.markdown(selection, bank))
+        return
+    terminal.say(words.verdict_line(selection), style="bold")
+    print(f"\n{words.text(selection, bank)}\n")
+    for line in words.notes(selection, bank):
+        terminal.say(line, style="dim")
+    if plot is not None:
+        terminal.say(f"picture in {plot}")
 
 
 @contextlib.contextmanager
@@ -135,12 +267,13 @@ def _run(task_name, attack_names, seeds, key, folder, started) -> None:
     import jax
 
     from robust import registry, store
-    from robust.attack import check_needs
     from robust.target import resolve
 
-    factories = [registry.find("attack", name) for name in attack_names]
-    attacks = [registry.make("attack", name) for name in attack_names]
-    task_factory = registry.find("task", task_name)
+    asked = attack_names or list(_DEFAULT)
+    attacks = {name: registry.make("attack", name) for name in asked}
+    if len(attacks) < len(asked):
+        raise ValueError(f"attacks are {', '.join(asked)}; give each name once")
+    registry.find("task", task_name)  # complain before any work
     keys = dict(
         zip(("task", "study"), jax.random.split(jax.random.key(key)), strict=True)
     )
@@ -154,23 +287,23 @@ def _run(task_name, attack_names, seeds, key, folder, started) -> None:
         if task.context is not None:
             first = jax.tree.map(lambda leaf: leaf[0], task.context)
         target = resolve(task.target, 0, first)
-        for attack in attacks:
-            check_needs(attack, target)
+        attacks = _applicable(attacks, target, optional=not attack_names)
         settings = {
             "task": task_name,
-            "attacks": [attack.name for attack in attacks],
+            "attacks": [attack.name for attack in attacks.values()],
             "seeds": seeds,
             "key": key,
             "sources": {
-                name: store.source_hash(factory)
-                for name, factory in zip(
-                    (task_name, *attack_names), (task_factory, *factories), strict=True
-                )
+                name: store.source_hash(registry.find(kind, name))
+                for kind, name in [
+                    ("task", task_name),
+                    *(("attack", n) for n in attacks),
+                ]
             },
         }
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = store.Folder(folder or Path("runs") / f"{short}-{stamp}", settings)
-        study = _study(task, attacks, keys["study"], seeds, folder, bar)
+        study = _study(task, list(attacks.values()), keys["study"], seeds, folder, bar)
         bar.say("pictures", 0.97)
         pictures = _save(folder, task, study, short)
     seconds = time.monotonic() - started
@@ -178,6 +311,23 @@ def _run(task_name, attack_names, seeds, key, folder, started) -> None:
     terminal.report(_facts(task), study)
     names = ", ".join([*pictures, "report.md"])
     terminal.say(f"\n{names} in {folder.path} ({seconds:.0f} s)")
+
+
+def _applicable(attacks: dict, target, *, optional: bool) -> dict:
+    """Attacks whose needs the target meets; others are left out only by default."""
+    from robust.attack import NeedsError, check_needs
+
+    kept = {}
+    for name, attack in attacks.items():
+        try:
+            check_needs(attack, target)
+        except NeedsError as error:
+            if not optional:
+                raise
+            terminal.say(f"left out: {error}")
+        else:
+            kept[name] = attack
+    return kept
 
 
 def _study(task, attacks, key, seeds, folder, bar):

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from robust.blame import blame
 from robust.trace import Trace
 
 Judge = Callable[..., Any]
@@ -54,7 +55,10 @@ def ask(judge: Judge, x, context=None, *, dedupe=True, axes=None) -> np.ndarray:
     given = x if context is None else (x, context)
     chosen, inverse = _distinct(given) if dedupe else (np.arange(num),) * 2
     subset = jax.tree.map(lambda leaf: leaf[chosen], given)
-    answer = judge(subset) if context is None else judge(*subset)
+    try:
+        answer = judge(subset) if context is None else judge(*subset)
+    except Exception as error:
+        raise ValueError(f"the judge failed: {blame(error)}") from error
     true = np.asarray(answer, dtype=np.float64)
     want = len(chosen)
     if true.shape[:1] != (want,) or true.ndim > 2 or 0 in true.shape:

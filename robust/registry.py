@@ -8,6 +8,8 @@ from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from robust.blame import blame
+
 GROUPS = {"attack": "robust.attacks", "task": "robust.tasks"}
 
 
@@ -47,8 +49,7 @@ def find(kind: str, name: str) -> Callable:
         return known[name].load()
     except Exception as error:
         raise ValueError(
-            f"{kind} {name!r} ({known[name].value}) does not load: "
-            f"{type(error).__name__}: {_first_line(error)}"
+            f"{kind} {name!r} ({known[name].value}) does not load: {blame(error)}"
         ) from error
 
 
@@ -68,9 +69,7 @@ def _from_file(kind: str, name: str) -> Callable:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(
-            f"{path!r} does not run: {type(error).__name__}: {_first_line(error)}"
-        ) from error
+        raise ValueError(f"{path!r} does not run: {blame(error)}") from error
     public = [n for n in vars(module) if callable(vars(module)[n]) and n[0] != "_"]
     if attribute not in vars(module):
         near = difflib.get_close_matches(attribute, public, n=3, cutoff=0.0)
@@ -83,16 +82,12 @@ def _from_file(kind: str, name: str) -> Callable:
     return factory
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
-
-
 def make(kind: str, name: str, **offered):
     """Call a factory with those of the offered arguments that it takes.
 
     Raises:
       UnknownName, ValueError: as `find`; or the factory has other required
-        parameters.
+        parameters, or fails.
     """
     factory = find(kind, name)
     parameters = inspect.signature(factory).parameters
@@ -106,4 +101,10 @@ def make(kind: str, name: str, **offered):
             f"{kind} {name!r} wants {', '.join(required)}; give each a default (only "
             f"{', '.join(offered) or 'nothing'} is passed)"
         )
-    return factory(**{n: v for n, v in offered.items() if n in parameters})
+    taken = {n: v for n, v in offered.items() if n in parameters}
+    try:
+        return factory(**taken)
+    except ValueError:
+        raise  # meant for its user
+    except Exception as error:
+        raise ValueError(f"{kind} {name!r} failed: {blame(error)}") from error

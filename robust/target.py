@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from robust.base import Base
 from robust.bind import bind
+from robust.blame import blame
 
 
 class Target(NamedTuple):
@@ -99,13 +100,17 @@ def capabilities(target: Target) -> frozenset[str]:
     in continuous inputs. Nothing is evaluated, only traced.
 
     Raises:
-      ValueError: the proxy does not return one float per candidate.
+      ValueError: the proxy fails, or does not return one float per candidate.
     """
     base = target.base
     fields = ("move", "log_prob", "policy")
     found = {name for name in fields if getattr(base, name) is not None}
     x = input_struct(target, 2)
-    check_scores(jax.eval_shape(target.proxy, x), 2)
+    try:
+        scores = jax.eval_shape(target.proxy, x)
+    except Exception as error:
+        raise ValueError(f"the proxy failed: {blame(error)}") from error
+    check_scores(scores, 2)
     kinds = [leaf.dtype for leaf in jax.tree.leaves(x)]
     if all(jnp.issubdtype(kind, jnp.integer) for kind in kinds):
         found.add("tokens")

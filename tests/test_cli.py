@@ -43,6 +43,15 @@ def constant():
 def needy(data):
     return None
 
+def late():
+    return {}["missing"]
+
+def broken_proxy():
+    return Task(Target(lambda x: x @ jnp.ones(7), box(3)), lambda x: x.sum(axis=1))
+
+def broken_judge():
+    return Task(Target(bind(total), box(3)), lambda x: x.nothing)
+
 def nothing():
     return 3
 
@@ -93,6 +102,13 @@ def test_constant_proxy_is_degenerate_not_robust(task_file, capsys):
     assert "best_of_n: DEGENERATE" in capsys.readouterr().out
 
 
+def test_default_attacks_are_those_that_apply(task_file, capsys):
+    assert command(["run", f"{task_file}:words", "--seeds", "6", "--out", "out"]) == 0
+    said = capsys.readouterr()
+    assert "left out: gradient_ascent needs 'continuous'" in said.out
+    assert "splitting: " in said.out
+
+
 MISTAKES = {
     "nearest task": (["run", "digit"], "unknown task 'digit'; did you mean digits"),
     "nearest attack": (
@@ -106,13 +122,22 @@ MISTAKES = {
     "not a function": (["run", "mine.py:number"], "is a int, not a function"),
     "needs arguments": (["run", "mine.py:needy"], "wants data; give each a default"),
     "not a task": (["run", "mine.py:nothing"], "returned int; return a robust.Task"),
+    "broken factory": (
+        ["run", "mine.py:late"],
+        "task 'mine.py:late' failed: KeyError at mine.py:",
+    ),
+    "broken proxy": (["run", "mine.py:broken_proxy"], "the proxy failed: TypeError at"),
+    "broken judge": (
+        ["run", "mine.py:broken_judge", "--attack", "best_of_n"],
+        "the judge failed: AttributeError at mine.py:",
+    ),
     "zero seeds": (["run", "--seeds", "0"], "seeds is 0; give a whole number above"),
     "negative seeds": (["run", "--seeds", "-3"], "seeds is -3; give a whole number"),
     "text for seeds": (["run", "--seeds", "many"], "many"),
     "unknown option": (["run", "--sedes", "3"], "--sedes"),
     "unknown command": (["rum"], "rum"),
     "lacks a gradient": (
-        ["run", "mine.py:words"],
+        ["run", "mine.py:words", "--attack", "gradient_ascent"],
         "gradient_ascent needs 'continuous', which this target lacks",
     ),
     "NaN judge": (
