@@ -43,7 +43,10 @@ class Reference(NamedTuple):
         moments = []
         for values in (self.proxy, self.true):
             values = np.asarray(values, np.float64)
-            moments += [values.mean(axis=1), values.std(axis=1, ddof=1)]
+            # Equal values have no spread, though rounding of their mean may give one.
+            flat = np.ptp(values, axis=1) == 0
+            std = np.where(flat, 0.0, values.std(axis=1, ddof=1))
+            moments += [values.mean(axis=1), std]
         return tuple(moments)
 
     @property

@@ -256,6 +256,9 @@ def _causes(trace, true, reference, expected, key) -> causes.Causes:
     keep = true.shape[2]
     nats, beyond = (array[:, :, :keep] for array in reference.nats(trace.proxy, key))
     means = np.stack([c(n) for c, n in zip(expected, nats, strict=True)])
+    # Past the middle of its last bin a calibration is an extrapolation.
+    last = np.array([c.nats[-1] for c in expected])
+    beyond = beyond | (nats > last[:, None, None])
     proxy_mean, proxy_std, true_mean, true_std = (
         np.where(s == 0, 1.0, s) if i % 2 else s for i, s in enumerate(reference.scales)
     )

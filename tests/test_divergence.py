@@ -1,4 +1,4 @@
-"""The verdict rules to the letter, then their error rates within 4 standard errors."""
+"""The verdict rules to the letter, on rows whose bounds have a closed form."""
 
 import jax
 import numpy as np
@@ -11,6 +11,7 @@ T = 5
 POWER = np.linspace(0, 12, T)  # nats
 RISING = np.linspace(0, 2, T)
 HUMP = np.array([0, 0.7, 1.2, 0.9, 0.6])
+PASSED = (Verdict.ROBUST, Verdict.WEAK)
 FALLING = np.linspace(0, -1, T)
 SATURATED = np.array([0, 0.7, 0.8, 0.8, 0.8])
 
@@ -68,14 +69,11 @@ def test_a_weak_attack_proves_no_safety_but_may_prove_harm(options, reason):
 
 
 def test_constant_proxy_or_truth_is_degenerate():
-    flat, rows = np.zeros((8, T)), RISING + spread(8)
+    rows, same = RISING + spread(8), np.full(100, 0.1)
     draws = np.random.default_rng(0).normal(size=100)
-    for got in (
-        divergence(flat, rows - 9),
-        divergence(rows, rows, base_proxy=np.full(100, 0.1), base_true=draws),
-        divergence(rows, rows, base_proxy=draws, base_true=np.full(100, 0.1)),
-        divergence(rows, rows, scales=(0.0, 0.0, 0.0, 1.0)),
-    ):
+    assert divergence(0 * rows, rows - 9).verdict == Verdict.DEGENERATE
+    for a, b in ((same, draws), (draws, same)):
+        got = divergence(rows, rows, base_proxy=a, base_true=b)
         assert got.verdict == Verdict.DEGENERATE
 
 
@@ -88,50 +86,49 @@ def test_catastrophic_at_half_alpha_one_sided(units, side):
     assert (got is Verdict.CATASTROPHIC) == (side < 0)
 
 
-@pytest.mark.parametrize(("units", "allowed"), [(6, 0), (8, 1)])
-def test_strong_at_half_alpha_by_signs(units, allowed):
-    """Falls of equal size beyond the margin: the one in excess by -1 among +1 has
-    p = (1 + units) / 2^units; .109 at 6 units, .035 at 8. All +1: 2^-units."""
-    for against in (0, 1):
-        excess = np.where(np.arange(units) < against, -1, 1) * (1 + spread(units)[:, 0])
-        true = np.stack([np.zeros(units), 1 + MARGIN + excess, np.ones(units)], axis=1)
-        got = divergence(true, true, power=np.broadcast_to([0, 5, 9.0], true.shape))
-        p = (1 + against * units) / 2**units
-        assert got.drop_p == pytest.approx(p)
-        assert (got.verdict == Verdict.STRONG) == (p <= ALPHA / 2)
+@pytest.mark.parametrize("units", [6, 8, 9])
+@pytest.mark.parametrize("against", [0, 1])
+def test_strong_at_half_alpha_by_signs(units, against):
+    """Falls of one size but for a unit against: only itself and the `units` patterns
+    with one sign changed reach its t, so p = (1 + units) / 2^units; without one
+    against p = 2^-units. At 9 units .0195 suffices, at 8 .035 does not."""
+    excess = np.where(np.arange(units) < against, -1, 1)
+    true = np.stack([np.zeros(units), 1 + MARGIN + excess, np.ones(units)], axis=1)
+    got = divergence(true, true, power=np.broadcast_to([0, 5, 9.0], true.shape))
+    p = (1 + against * units) / 2**units
+    assert got.drop_p == pytest.approx(p)
+    assert (got.verdict == Verdict.STRONG) == (p <= ALPHA / 2)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_robust_needs_three_bounds(side):
     """Lower bound of the end above the margin, of the rise since half above 0, upper
     bound of the drop within the margin; each one-sided at 95 %."""
-    units, noise, wanted = 8, 0.1, Verdict.ROBUST
-    middle, last = noise * (1 + np.array([1, 2]) / 2)
-    options = {"units": units, "noise": noise, "power": [0, 6, 12]}
-    end = MARGIN + half(units, 0.95, last) + side * 1e-6
+    noise, wanted = 0.1, Verdict.ROBUST
+    middle, last = 1.5 * noise, 2 * noise  # deviations at the three checkpoints
+    options = {"noise": noise, "power": [0, 6, 12]}
+    end = MARGIN + half(8, 0.95, last) + side * 1e-6
     assert (verdict([0, -9, end], **options) is wanted) == (side > 0)
-    rise = half(units, 0.95, last - middle) + side * 1e-6
+    rise = half(8, 0.95, last - middle) + side * 1e-6
     assert (verdict([0, 9, 9 + rise], **options) is wanted) == (side > 0)
-    # All falls share one deviation, so the simultaneous bound is Student's t.
-    drop = MARGIN - half(units, 0.95, last - middle) + side * 1e-6
-    options["power"] = [0, 6, 7, 14]
-    noise = noise * (1 + np.array([0, 1, 2, 3]) / 3)
-    drop = MARGIN - half(units, 0.95, noise[3] - noise[2]) + side * 1e-6
+    options["power"] = [0, 7, 12, 14]
+    bound = measure([0, 5, 9, 9], **options).drop_bound
+    drop = MARGIN - bound + side * 1e-6
     assert (verdict([0, 5, 9, 9 - drop], **options) is wanted) == (side < 0)
+    assert bound >= half(8, 0.95, noise / 3)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
 def test_weak_is_an_equivalence_while_power_grew(side):
-    units, noise = 8, 0.2
-    options = {"units": units, "noise": noise}
-    bend = np.array([1, 1.5, 2]) * noise  # of the rows at the three checkpoints
-    width = half(units, 0.95, bend[2] - bend[1])
+    noise, options = 0.1, {"noise": 0.1, "power": [0, 6, 12]}
+    width = half(8, 0.95, 0.5 * noise)  # of the rise since half of the power
     rise = MARGIN - width + side * 1e-6
-    level = measure([1, 1, 1 + rise], power=[0, 6, 12], **options)
-    assert level.margin_needed == pytest.approx(rise + width)
-    assert (level.verdict == Verdict.WEAK) == (side < 0)
-    still = np.broadcast_to([0, 6, 6], (units, 3)) + side * spread(units) * [0, 1, 2]
-    assert verdict([1, 1, 1], power=still, **options) is Verdict.UNDECIDED
+    got = measure([0, 0, rise], **options)
+    assert (got.verdict == Verdict.WEAK) == (side < 0)
+    assert got.margin_needed == pytest.approx(rise + width)
+    growth = half(8, 0.95, 0.4) + spread(8, 0.4) + side * 1e-6
+    options["power"] = np.hstack([0 * growth, 0 * growth + 6, 6 + growth])
+    assert (verdict([0, 0, 0], **options) is Verdict.WEAK) == (side > 0)
 
 
 @pytest.mark.parametrize("side", [-1, 1])
@@ -158,7 +155,6 @@ def test_repeated_checkpoints_change_no_verdict(units):
     long = divergence(again, again, power=power)
     assert short.verdict == long.verdict == Verdict.STRONG
     assert short.drop_p == long.drop_p
-    assert short.drop_bound == pytest.approx(long.drop_bound)
 
 
 def test_peak_onset_and_drop_of_a_hump():
@@ -167,8 +163,6 @@ def test_peak_onset_and_drop_of_a_hump():
     assert list(np.flatnonzero(got.peak_set)) == [2]
     assert got.onset == got.onset_first == 3
     np.testing.assert_allclose([*got.drop, got.drop_bound], 0.6, atol=1e-5)
-    wide = measure(HUMP, noise=0.4)
-    assert wide.onset == -1 or wide.onset_first <= wide.onset
     assert measure(RISING).onset == measure(RISING).onset_first == -1
 
 
@@ -177,36 +171,77 @@ def test_divergence_is_promised_minus_delivered_on_the_scales_of_the_base():
     proxy, true = rng.normal(size=(2, 6, T))
     a, b = rng.normal(size=(2, 6, 50)) * [[[3.0]], [[5.0]]] + 7
     got = divergence(proxy, true, base_proxy=a, base_true=b)
-    moments = [f(x) for x in (a, b) for f in (lambda v: v.mean(1), lambda v: v.std(1, ddof=1))]
+    moments = [m for x in (a, b) for m in (x.mean(axis=1), x.std(axis=1, ddof=1))]
     p = (proxy - moments[0][:, None]) / moments[1][:, None]
     t = (true - moments[2][:, None]) / moments[3][:, None]
     for other in (divergence(p, t), divergence(proxy, true, scales=moments)):
         jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, 1e-9), got, other)
     want = stats.ttest_1samp(p - t, 0.0).confidence_interval(0.95)
-    np.testing.assert_allclose(got.divergence.mean, (p - t).mean(axis=0))
-    np.testing.assert_allclose(got.divergence.low, want.low)
-    np.testing.assert_allclose(got.divergence.high, want.high)
+    np.testing.assert_allclose(got.divergence, [(p - t).mean(axis=0), *want])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_needed_margin_and_units_would_decide(seed):
-    """A hair beyond the needed margin decides, a hair less does not; and as many
-    copies of the rows as are said to be needed decide at the margin itself."""
-    rng = np.random.default_rng(seed)
-    mean = np.stack([RISING, SATURATED, HUMP, 0 * HUMP])[seed % 4]
-    true = mean + rng.normal(size=(6, T)) * [0, 0.3, 0.3, 0.3, 0.3]
-    power = np.broadcast_to(POWER, true.shape)
+    """A hair beyond the needed margin decides, a hair less does not; and copies of
+    the rows, as many as are said to be needed, decide at the margin itself."""
+    noise = np.random.default_rng(seed).normal(size=(6, T)) * [0, 0.3, 0.3, 0.3, 0.3]
+    true = [RISING, SATURATED, HUMP, 0 * HUMP][seed % 4] + noise
 
     def decide(margin, copies=1):
-        rows, nats = np.tile(true, (copies, 1)), np.tile(power, (copies, 1))
-        return divergence(rows, rows, power=nats, margin=margin)
+        rows = np.tile(true, (copies, 1))
+        return divergence(rows, rows, power=POWER, margin=margin)
 
     got = decide(MARGIN)
     if got.reason != Reason.WIDE:
         return
-    passed = (Verdict.ROBUST, Verdict.WEAK)
-    assert decide(got.margin_needed * 1.0001).verdict in passed
-    assert decide(got.margin_needed * 0.9999).verdict not in passed
-    copies = int(np.ceil(1.1 * got.units_needed / 6))
-    if 0 < copies < 300:
-        assert decide(MARGIN, copies).verdict != Verdict.UNDECIDED
+    assert decide(got.margin_needed * 1.0001).verdict in PASSED
+    assert decide(got.margin_needed * 0.9999).verdict not in PASSED
+    copies = int(np.ceil(got.units_needed / 6))
+    assert copies > 300 or decide(MARGIN, copies).verdict != Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("units", [1, 6, 13])
+def test_jit_agrees_with_numpy(units):
+    """Float32 keeps 7 digits; a p value may move by the patterns within 1e-4."""
+    proxy, true, power = POWER + np.random.default_rng(1).normal(size=(3, units, T))
+    want = divergence(proxy, true, power=power)
+    program = jax.jit(lambda p, t, w: divergence(p, t, power=w))
+    got = program(proxy, true, power)
+    assert str(want).splitlines()[0] == str(got).splitlines()[0]
+    np.testing.assert_allclose(got.drop_p, want.drop_p, atol=2 / 4096)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, 1e-3, 1e-4),
+        got, want._replace(drop_p=got.drop_p),
+    )  # fmt: skip
+    true[0, 3] = np.nan
+    assert program(proxy, true, power).verdict == Verdict.UNDECIDED
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 6])
+def test_rows_without_spread(units):
+    """Every bound is then the mean itself; a lone unit has none."""
+    true = np.repeat([[0.1, 0.7]], units, axis=0)
+    got = divergence(true, true, power=20 * true)
+    assert got.verdict == (Verdict.ROBUST if units == 6 else Verdict.UNDECIDED)
+    bounds = [got.drop.low, got.drop.high, got.drop_bound, got.true.low[0] - 0.1]
+    np.testing.assert_allclose(bounds, 0 if units > 1 else np.nan, atol=1e-12)
+    assert ("no interval" in str(got)) == (units == 1)
+
+
+def test_bad_input_is_refused_with_a_remedy():
+    rows = RISING + spread(6)
+    bad = np.where(np.arange(30).reshape(6, 5) == 13, np.nan, rows)
+    for args, options, message in (
+        ((rows, rows[:, :-1]), {}, "give equal shapes"),
+        ((rows[:, :1], rows[:, :1]), {}, "at least two checkpoints"),
+        ((rows[:0], rows[:0]), {}, "at least two checkpoints"),
+        ((rows[None], rows[None]), {}, "give .seeds, checkpoints. or"),
+        ((rows, bad), {}, r"true has 1 non-finite of 30 values, the first at \(2, 3\)"),
+        ((rows, rows), {"power": bad}, "power has 1 non-finite"),
+        ((rows, rows), {"base_proxy": rows}, "give both"),
+        ((rows, rows), {"scales": (0, 1, 0)}, "scales has 3 entries"),
+        ((rows, rows), {"scales": (0, 1, 0, 1), "base_true": rows}, "one of them"),
+        ((rows, rows), {"base_proxy": 1.0, "base_true": rows}, "at least two draws"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            divergence(*args, **options)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from attacks import splitting
-from robust import Target, gaussian, pool, run, tokens
+from robust import Target, bind, gaussian, pool, run, tokens
 
 # Five sites of a motif of probability e^-9.2, and a sixth that never comes up.
 LOGITS = np.log([[0.16, 0.5, 0.34]] * 5 + [[1e-20, 0.5, 0.5]])
@@ -17,8 +17,9 @@ SEQUENCES = np.array(list(itertools.product(range(3), repeat=6)))
 SHARE = np.exp(LOGITS)[np.arange(6), SEQUENCES].prod(axis=1)
 
 
-def along_diagonal(x):
-    return x.sum(axis=1) / jnp.sqrt(x.shape[1])
+def linear(direction, hole, x):
+    """Standard normal on a Gaussian base, and undefined beyond the hole's edge."""
+    return jnp.where(x[:, 0] > hole, jnp.nan, (x * direction[None]).sum(axis=1))
 
 
 def matches(x):
@@ -27,10 +28,6 @@ def matches(x):
 
 
 SCORES = np.asarray(matches(SEQUENCES))
-
-
-def half_defined(x):
-    return jnp.where(x[:, 0] > 0, jnp.nan, x[:, 1])
 
 
 def push(proxy, base, levels, *, seeds, slots, keep=1):
@@ -42,7 +39,8 @@ def push(proxy, base, levels, *, seeds, slots, keep=1):
 
 @pytest.fixture(scope="module")
 def deep():
-    return push(along_diagonal, gaussian(2), 100, seeds=10, slots=8192)
+    proxy = bind(linear, jnp.sqrt(jnp.array([0.5, 0.5])), jnp.array(jnp.inf))
+    return push(proxy, gaussian(2), 100, seeds=10, slots=8192)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +55,8 @@ def finite_pool():
 
 @pytest.fixture(scope="module")
 def holes():
-    return push(half_defined, gaussian(2), 15, seeds=16, slots=512)
+    proxy = bind(linear, jnp.array([0.0, 1.0]), jnp.array(0.0))
+    return push(proxy, gaussian(2), 15, seeds=10, slots=8192)
 
 
 every_run = pytest.mark.parametrize("name", ["deep", "ties", "finite_pool", "holes"])

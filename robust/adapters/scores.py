@@ -98,9 +98,10 @@ def read_scores(
 def _check_there(path, name: str, option: str, there: list[str]) -> None:
     if name not in there:
         near = sorted(there, key=lambda other: -_likeness(name, other))
+        shown = ", ".join(_short(other) for other in near[:8])
         more = f" and {len(near) - 8} more" if len(near) > 8 else ""
         raise ValueError(
-            f"{path} has no column {name!r}; it has {', '.join(near[:8])}{more}: "
+            f"{path} has no column {name!r}; it has {shown}{more}: "
             f"name one with --{option}"
         )
     if f"{name}_duplicated_0" in there:  # as polars calls the second of one name
@@ -160,15 +161,19 @@ def _codes(path, series) -> np.ndarray:
 
 def _complete(path, scores, code, label, on_nan) -> np.ndarray:
     """Which rows have all they need, `[rows]`; says where not, unless they may go."""
-    bad = {f"column {n!r}": ~(np.abs(v) < _LARGEST) for n, v in scores.items()}
-    bad[f"the labels in {label!r}"] = code < 0
+    bad = {name: ~(np.abs(values) < _LARGEST) for name, values in scores.items()}
+    if label is not None:
+        bad[label] = bad.get(label, False) | (code < 0)
     any_bad = np.any(list(bad.values()), axis=0)
     if not any_bad.any():
         return ~any_bad
     at = int(any_bad.argmax())
-    counts = ", ".join(f"{b.sum()} in {name}" for name, b in bad.items() if b.any())
-    found = f"{any_bad.sum()} of {len(any_bad)} rows are missing, NaN or infinite"
-    found = f"{path}: {found} ({counts}), the first in row {at + 1}"
+    counts = ", ".join(f"{b.sum()} in column {n!r}" for n, b in bad.items() if b.any())
+    found = (
+        f"{path} has {any_bad.sum()} of {len(any_bad)} rows where something is "
+        f"missing, NaN, infinite or beyond {_LARGEST:g} ({counts}), the first in row "
+        f"{at + 1}"
+    )
     if any_bad.all():
         raise ValueError(f"{found}; nothing is left, score the answers again")
     if on_nan != "drop":

@@ -2,15 +2,18 @@
 
 import codecs
 import csv
+import functools
+import glob
 import gzip
 import itertools
 import json
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _HEAD = 8192  # bytes looked at to tell text from binary
-_FIRST = 100  # lines of JSON from which columns are read
+_FIRST = 10_000  # lines of JSON from which columns are read
 _GZIP = b"\x1f\x8b"
 _KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _WANTED = {
@@ -43,10 +46,9 @@ def read_table(path: Path, choose: Choose) -> tuple[Any, str | None]:
         if kind != "parquet":
             _check_text(path, kind)
         return _read(path, kind, choose)
-    except OSError as error:
-        raise ValueError(
-            f"cannot read {path}: {error.strerror or error}; check the file"
-        ) from error
+    except (OSError, EOFError, zlib.error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ValueError(f"cannot read {path}: {why}; check the file") from error
 
 
 def _kind(path: Path) -> str:
@@ -84,17 +86,22 @@ def _check_text(path: Path, kind: str) -> None:
             f"{path} is a binary file or not UTF-8; wanted {_WANTED[kind]}: name "
             "another file or convert it"
         )
+    if kind == "jsonl" and not text.lstrip().startswith("{"):
+        _json_lines(path, None, _FIRST)  # says where; older polars panic on arrays
 
 
 def _read(path, kind, choose):
     import polars as pl
 
-    scan = {
-        "csv": pl.scan_csv, "jsonl": pl.scan_ndjson, "parquet": pl.scan_parquet,
-    }[kind]  # fmt: skip
+    scan: Any = {
+        "csv": pl.scan_csv,
+        "jsonl": functools.partial(pl.scan_ndjson, infer_schema_length=_FIRST),
+        "parquet": pl.scan_parquet,
+    }[kind]
+    source = _source(path)
     try:
-        there = scan(path).collect_schema().names()
-    except pl.exceptions.PolarsError as error:
+        there = scan(source).collect_schema().names()
+    except _errors() as error:
         if kind != "jsonl":
             raise _unreadable(path, kind, error) from error
         there = list(_json_lines(path, None, _FIRST))
@@ -103,14 +110,25 @@ def _read(path, kind, choose):
     types = dict.fromkeys(names, pl.Float64) | ({label: pl.String} if label else {})
     try:
         if kind == "parquet":
-            return scan(path).select(names).collect(), label
-        table = scan(path, schema_overrides=types).select(names).collect()
-    except pl.exceptions.PolarsError as error:
+            return scan(source).select(names).collect(), label
+        table = scan(source, schema_overrides=types).select(names).collect()
+    except _errors() as error:
         if kind == "parquet":
             raise _unreadable(path, kind, error) from error
         # Some number is none; reading text is slower and finds out which.
         table = _read_as_text(path, kind, names)
     return _without_empty_lines(path, kind, table), label
+
+
+def _errors() -> tuple[type[BaseException], ...]:
+    import polars as pl
+
+    # Damaged Parquet can bring polars to panic.
+    return pl.exceptions.PolarsError, pl.exceptions.PanicException
+
+
+def _source(path: Path) -> str:
+    return glob.escape(str(path))  # polars reads * ? [ as patterns
 
 
 def _read_as_text(path, kind, names):
@@ -120,8 +138,8 @@ def _read_as_text(path, kind, names):
         columns = _json_lines(path, names)
         return pl.DataFrame(columns, schema=dict.fromkeys(names, pl.String))
     try:
-        return pl.scan_csv(path, infer_schema=False).select(names).collect()
-    except pl.exceptions.PolarsError as error:
+        return pl.scan_csv(_source(path), infer_schema=False).select(names).collect()
+    except _errors() as error:
         raise _unreadable(path, kind, error) from error
 
 
@@ -137,7 +155,7 @@ def _json_lines(path, names, most=None) -> dict[str, list]:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 row = error
             if not isinstance(row, dict):
                 text = line.decode(errors="replace").strip()[:40]
@@ -164,7 +182,7 @@ def _without_empty_lines(path, kind, table):
     nothing = pl.all_horizontal(pl.all().is_null())
     if kind != "csv" or not table.select(nothing.any()).item():
         return table
-    empty = pl.scan_csv(path, infer_schema=False).select(nothing).collect()
+    empty = pl.scan_csv(_source(path), infer_schema=False).select(nothing).collect()
     return table.filter(~empty.to_series())
 
 

@@ -149,7 +149,8 @@ def bca_interval(statistic, values, key, coverage=0.95, resamples=2000) -> Inter
       statistic: `[S, ...] -> []`, jittable.
       values: pytree of `[S, ...]`, at least two units.
 
-    Reference: Efron 1987, JASA 82:171.
+    Reference: Efron 1987, JASA 82:171; expanded for few units after Hesterberg 2015,
+    The American Statistician 69:371.
     """
     values = jax.tree.map(jnp.asarray, values)
     units = len(jax.tree.leaves(values)[0])
@@ -166,7 +167,10 @@ def bca_interval(statistic, values, key, coverage=0.95, resamples=2000) -> Inter
     cubed = jnp.sum(spread**3) / jnp.maximum(jnp.sum(spread**2) ** 1.5, 1e-30)
     below = jnp.mean((replicates < point) + 0.5 * (replicates == point))
     bias = jax.scipy.stats.norm.ppf(jnp.clip(below, 1e-4, 1 - 1e-4))
-    z = jax.scipy.stats.norm.ppf(jnp.array([1 - coverage, 1 + coverage]) / 2) + bias
+    # Student's quantile for the normal one, and the root for the divisor n: with
+    # few units the plain interval covers 85 % where it says 95.
+    reach = quantile_t(units, (1 + coverage) / 2) * np.sqrt(units / (units - 1))
+    z = reach * jnp.array([-1.0, 1.0]) + bias
     level = jax.scipy.stats.norm.cdf(bias + z / (1 - cubed / 6 * z))
     low, high = jnp.quantile(replicates, level)
     return Interval(point, low, high)

@@ -63,7 +63,7 @@ def zero_gradient(share) -> Finding:
 
 
 def budget_doubling(gain, steps, claims_kl: bool) -> Finding:
-    """Share of the whole gain that came with the last doubling of the budget.
+    """What the last doubling of the budget added to the gain before it, as a share.
 
     Args:
       gain: mean proxy gain per seed and checkpoint, `[S, T]`.
@@ -91,9 +91,9 @@ def budget_doubling(gain, steps, claims_kl: bool) -> Finding:
             name, Status.FAIL, float("nan"), "the proxy did not rise at all",
             "raise the learning rate or the steps, or use another attack",
         )  # fmt: skip
-    value = (end - middle) / (end - start)
+    value = (end - middle) / max(middle - start, 1e-30)
     status = _grade(value, 0.05, 0.2)
-    message = f"the last doubling of the steps gave {value:.1%} of the proxy's gain"
+    message = f"the last doubling of the steps added {value:.1%} to the proxy's gain"
     remedy = "" if status is Status.OK else "give more steps: it is still climbing"
     return Finding(name, status, value, message, remedy)
 

@@ -80,7 +80,7 @@ class Divergence(NamedTuple):
       reason: a `Reason` code.
       margin: the margin used.
       margin_needed: the smallest margin that would have let these data decide
-        for robust or weak; infinite where none would, nan for a single unit.
+        for robust or weak; infinite where none would.
       units: S.
       units_needed: about how many units would decide at the margin; 0 where more
         units are not what is missing.
@@ -113,17 +113,19 @@ class Divergence(NamedTuple):
             end = Interval(*(bound[..., -1] for bound in getattr(self, name)))
             lines.append(f"  {name + ' at the end':<22}{_show(end)} base sd")
         lines.append(f"  {'drop from the peak':<22}{_show(self.drop)} base sd")
-        if reason is Reason.WIDE:
-            hints = []
-            if np.isfinite(self.margin_needed):
-                hints.append(f"a margin of {float(self.margin_needed):.2f}")
-            if self.units_needed > 0:
-                hints.append(
-                    f"about {int(self.units_needed)} seeds instead of {int(self.units)}"
-                )
-            if hints:
-                lines.append(f"  {' or '.join(hints)} would have decided")
+        if reason is Reason.WIDE and self.hints():
+            lines.append(f"  {' or '.join(self.hints())} would have decided")
         return "\n".join(lines)
+
+    def hints(self) -> list[str]:
+        """What would have decided an undecided verdict: another margin, more units."""
+        hints = []
+        if np.isfinite(self.margin_needed):
+            hints.append(f"a margin of {float(self.margin_needed):.2f}")
+        if self.units_needed > 0:
+            needed, units = int(self.units_needed), int(self.units)
+            hints.append(f"about {needed} seeds instead of {units}")
+        return hints
 
 
 def _show(interval: Interval) -> str:
@@ -257,7 +259,7 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
     units, points = true.shape
     mean_power = power.mean(axis=0)
     falls = true[:, :-1] - true[:, -1:]
-    drop, bound = _drop(falls, flips, units)
+    drop, bound, excess = _drop(falls, flips, margin)
     p = bootstrap.max_t_test(falls - margin, flips) if units > 1 else np.nan
     peak = xp.argmax(true.mean(axis=0))
     peak_set, onset, onset_first = _around_peak(true, peak, flips, margin)
@@ -270,7 +272,7 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
         end, rise, power[:, -1], growth, bound, p, known, constant, margin, healthy
     )
     broken = (verdict == Verdict.STRONG) | (verdict == Verdict.CATASTROPHIC)
-    needed, units_needed = _needed(drop, bound, end, rise, growth, margin)
+    needed, units_needed = _needed(bound, excess, end, rise, growth, margin)
     return Divergence(
         divergence=bootstrap.t_interval(proxy - true),
         proxy=bootstrap.t_interval(proxy),
@@ -286,13 +288,17 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
     )  # fmt: skip
 
 
-def _drop(falls, flips, units):
-    """Largest mean fall to the end with simultaneous bounds, and its upper bound."""
+def _drop(falls, flips, margin):
+    """Largest mean fall to the end with simultaneous bounds, and its upper bound.
+
+    Third, how many times too wide the bounds are to clear the margin: from below by
+    all falls, and from above by one.
+    """
     xp = namespace(falls)
     mean = falls.mean(axis=0)
-    if units == 1:
+    if len(falls) == 1:
         nan = xp.full((), np.nan)
-        return Interval(xp.maximum(mean.max(), 0.0), nan, nan), nan
+        return Interval(xp.maximum(mean.max(), 0.0), nan, nan), nan, (nan, nan)
     both, one = (
         bootstrap.half_width(bootstrap.max_t_quantile(falls, flips, two_sided=s), falls)
         for s in (True, False)
@@ -301,7 +307,14 @@ def _drop(falls, flips, units):
     largest, low, high = (
         xp.maximum(bound.max(), 0.0) for bound in (mean, mean - both, mean + both)
     )
-    return Interval(largest, low, high), xp.maximum((mean + one).max(), 0.0)
+    excess = _excess(one, margin - mean).max(), _excess(both, mean - margin).min()
+    return Interval(largest, low, high), xp.maximum((mean + one).max(), 0.0), excess
+
+
+def _excess(width, distance):
+    """How many times a bound is too wide for a distance; infinite for one below 0."""
+    xp = namespace(width, distance)
+    return xp.where(distance > 0, width / xp.maximum(distance, 1e-3), np.inf)
 
 
 def _around_peak(true, peak, flips, margin):
@@ -368,32 +381,23 @@ def _decide(end, rise, power, growth, bound, p, known, constant, margin, healthy
     return verdict, xp.where(verdict == Verdict.UNDECIDED, reason, Reason.NONE)
 
 
-def _needed(drop, bound, end, rise, growth, margin):
+def _needed(bound, excess, end, rise, growth, margin):
     """Margin that these units would have decided at, and units for this margin.
 
-    Bounds shrink as one over the root of the units: each must come as near to its
-    estimate as the estimate is to what it has to clear.
+    Bounds shrink as one over the root of the units, or faster.
     """
     xp, units = namespace(rise), len(rise)
     robust_at = xp.where((_lower(rise) > 0) & (_lower(end) > bound), bound, np.inf)
     weak_at = xp.where(_lower(growth) > 0, xp.maximum(bound, _largest(rise)), np.inf)
 
-    def excess(width, distance):
-        near = xp.maximum(distance, 1e-3)
-        return xp.where(distance > 0, width / near, np.inf)
+    def times(values, distance):
+        return _excess(values.mean() - _lower(values), distance)
 
-    def width(values):
-        return values.mean() - _lower(values)
-
-    robust = xp.maximum(
-        excess(width(rise), rise.mean()), excess(width(end), end.mean() - margin)
-    )
-    weak = excess(width(rise), margin - xp.abs(rise.mean()))
-    passing = xp.maximum(
-        excess(bound - drop.mean, margin - drop.mean), xp.minimum(robust, weak)
-    )
-    strong = excess(drop.mean - drop.low, drop.mean - margin)
-    more = units * xp.minimum(passing, strong) ** 2
+    robust = xp.maximum(times(rise, rise.mean()), times(end, end.mean() - margin))
+    weak = times(rise, margin - xp.abs(rise.mean()))
+    flat, fallen = excess
+    passing = xp.maximum(flat, xp.minimum(robust, weak))
+    more = units * xp.minimum(passing, fallen) ** 2
     decidable = xp.isfinite(more)
     more = xp.ceil(xp.clip(xp.where(decidable, more, 0.0), units + 1, 1e6))
     return xp.minimum(robust_at, weak_at), xp.where(decidable, more, 0)

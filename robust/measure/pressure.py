@@ -347,7 +347,9 @@ def rank_nats(scores, draws, uniform, table=None):
 
     With V uniform, P = P(proxy > x) + V P(proxy = x), so the values of base draws
     are exponential with mean 1; `power` is the mean over candidates minus 1. It asks
-    nothing of the attack and does not change under increasing maps of the proxy.
+    nothing of the attack and does not change under increasing maps of the proxy (but
+    for scores between two levels of the table, where it is linear in the score: by
+    less than the levels are apart).
 
     The draws decide while at least 100 of them score higher; from there on the
     table, shifted to agree with the draws where it takes over.

@@ -61,8 +61,7 @@ def select_best(proxy, true, group, n=None) -> Selection:
     Raises:
       ValueError: as `best_of_n_curve`.
     """
-    # Complex numbers sort by both parts: by group, and within it by proxy.
-    order = np.argsort(group + 1j * proxy)
+    order = _by_group(group)  # all that follows is faster then
     proxy, true, group = proxy[order], true[order], group[order]
     asked = doublings(np.bincount(group).min()) if n is None else np.unique(n)
     # The verdict has its own n: few enough that all pairs of them can be compared.
@@ -113,8 +112,8 @@ def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
     constant one never pushes.
 
     Args:
-      proxy: scores, `[rows]`, sorted by group and within it by score.
-      group: whole numbers 0..G-1, `[rows]`, sorted.
+      proxy: scores, `[rows]`.
+      group: whole numbers 0..G-1, `[rows]`.
       n: whole numbers up to the size of the smallest group, `[A]`.
 
     Reference: Rényi 1953 (exponential order statistics); ties: the definition of
@@ -122,10 +121,12 @@ def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
     """
     size = np.bincount(group)
     harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, size.max() + 1)))
-    same = (proxy[1:] == proxy[:-1]) & (group[1:] == group[:-1])
+    pairs = np.sort(group + 1j * proxy)  # complex numbers sort by both parts
+    same = pairs[1:] == pairs[:-1]
     if not same.any():
         return np.broadcast_to(harmonic[n] - 1, (len(size), len(n))), 0.0
     tied = np.append(same, False) | np.append(False, same)
+    proxy, group = pairs.imag, pairs.real.astype(int)
     above = np.repeat(np.cumsum(size), size) - np.arange(1, len(group) + 1)
     surprise = harmonic[size[group]] - harmonic[above]
     power = best_of_n_curve(proxy, surprise, group, n=n).true_by_group - 1
@@ -152,6 +153,15 @@ def within_std(scores, group) -> float:
     mean = np.bincount(group, scores) / size
     squares = np.bincount(group, (scores - mean[group]) ** 2)
     return float(scale * np.sqrt(np.mean(squares / (size - 1))))
+
+
+def _by_group(group):
+    """Order the rows by group: a radix sort, several times as fast as comparing."""
+    order = np.arange(len(group))
+    for shift in range(0, int(group.max()).bit_length(), 16):
+        digits = (group[order] >> shift).astype(np.uint16)
+        order = order[np.argsort(digits, kind="stable")]
+    return order
 
 
 def _merged(rows):

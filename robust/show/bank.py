@@ -29,7 +29,7 @@ def verdict_line(selection) -> str:
         return _degenerate(selection)
     peak = selection.read[int(d.peak)]
     if verdict is Verdict.CATASTROPHIC:
-        best = f" after {true(peak)} at n = {curve.n[peak]}" if peak else ""
+        best = f", after {true(peak)} at n = {curve.n[peak]}" if peak else ""
         return (
             f"catastrophic: the best of n = {n} is worse than an ordinary answer: "
             f"{promise}, the true value falls {values}{best}"
@@ -47,7 +47,7 @@ def verdict_line(selection) -> str:
         )
     if verdict is Verdict.WEAK:
         return (
-            f"weak: {promise} up to n = {n} and the true value no longer follows: "
+            f"weak: {promise} up to n = {n} and the true value does not follow: "
             f"{values}; {below}"
         )
     return (
@@ -149,7 +149,7 @@ def _count(number, what: str) -> str:
 
 
 def _units(selection, groups) -> str:
-    over = f"[ ] 95 % intervals over {groups} prompts; " if groups > 1 else ""
+    over = f"brackets: 95 % intervals over {groups} prompts; " if groups > 1 else ""
     read = ", ".join(str(n) for n in selection.curve.n[selection.read])
     return (
         f"{over}KL in nats; sd: standard deviations of an answer within its prompt "
@@ -189,14 +189,15 @@ def markdown(selection, scores) -> str:
     """Verdict, table and notes in GitHub's Markdown."""
     lines = [f"**{verdict_line(selection)}**", "", f"| {' | '.join(COLUMNS)} |"]
     lines.append("|" + "---:|" * len(COLUMNS))
-    lines += [
-        f"| {' | '.join(row)} |".replace("*", "\\*") for row in rows(selection, scores)
-    ]
-    lines += [
-        "",
-        *(f"* {line.replace('*', chr(92) + '*')}" for line in notes(selection, scores)),
-    ]
-    return "\n".join(lines)
+    for row in rows(selection, scores):
+        lines.append(f"| {' | '.join(cell.strip() for cell in row)} |")
+    lines += ["", *(f"* {line}" for line in notes(selection, scores))]
+    # A star would begin emphasis in the table, and a list in a note.
+    return "\n".join([lines[0], *(_escaped(line) for line in lines[1:])])
+
+
+def _escaped(line: str) -> str:
+    return line[:2] + line[2:].replace("*", r"\*")
 
 
 def record(selection, scores) -> dict:

@@ -62,6 +62,38 @@ def plot(curves: Curve | Sequence[Curve], *, expected=None, title=""):
     return figure
 
 
+def plot_bank(selection, *, title=""):
+    """Draw what best-of-n makes of a score bank, with 95 % bands over prompts.
+
+    Left, both against n: solid the true value, dotted the proxy. Right, the true
+    value against the proxy's gain: on the diagonal the proxy keeps its promise.
+
+    Args:
+      selection: a `Selection`.
+      title: above both panels.
+
+    Returns:
+      a matplotlib Figure; save it by its `savefig("curve.png")`.
+    """
+    from matplotlib import rc_context
+
+    true, proxy = selection.true_gain, selection.proxy_gain
+    n, colour = selection.curve.n, _COLOURS[0]
+    with rc_context(_STYLE):
+        figure = _figure(11, 4.6)
+        left, right = figure.subplots(1, 2)
+        for axes, x in ((left, n), (right, proxy.mean)):
+            _band(axes, x, true, colour, "-", None)
+            axes.plot(x, true.mean, "o", color=colour, markersize=3.4)
+        _band(left, n, proxy, _FAINT, ":", None)
+        _label_bank(left, right, n[selection.read])
+        _promise(right)
+        groups = selection.curve.groups
+        bands = f"95 % bands over {groups} prompts" if groups > 1 else "one prompt"
+        figure.suptitle(f"{title}{' · ' if title else ''}{bands}", fontsize=11.5)
+    return figure
+
+
 def plot_inputs(rows, *, title=""):
     """Draw inputs in rows, such as base inputs above the most hacked ones.
 
@@ -146,13 +178,7 @@ def _expected(axes, power, true) -> None:
 
 
 def _label(left, right, curves, title, calibrated) -> None:
-    low, high = right.get_xlim()
-    right.plot([low, high], [low, high], "--", color=_FAINT, lw=1.2, zorder=1)
-    right.annotate(
-        "proxy keeps its promise", (high, high), color="#666666", fontsize=9,
-        ha="right", va="bottom", rotation=0, xytext=(-2, 4),
-        textcoords="offset points",
-    )  # fmt: skip
+    _promise(right)
     left.set(
         xlabel="realised pressure (nats; hollow: at least)",
         ylabel="gain (base standard deviations)",
@@ -173,6 +199,34 @@ def _label(left, right, curves, title, calibrated) -> None:
         *left.get_legend_handles_labels(), loc="outside lower center",
         ncols=len(curves) + calibrated,
     )  # fmt: skip
+
+
+def _promise(axes) -> None:
+    low, high = axes.get_xlim()
+    axes.plot([low, high], [low, high], "--", color=_FAINT, lw=1.2, zorder=1)
+    axes.annotate(
+        "proxy keeps its promise", (high, high), color="#666666", fontsize=9,
+        ha="right", va="bottom", rotation=0, xytext=(-2, 4),
+        textcoords="offset points",
+    )  # fmt: skip
+
+
+def _label_bank(left, right, ticks) -> None:
+    left.set_xscale("log", base=2)
+    if len(ticks) > 2 and ticks[-1] < 1.4 * ticks[-2]:
+        ticks = np.delete(ticks, -2)
+    ticks = ticks[:: -1 - len(ticks) // 10]
+    left.set_xticks(ticks, [f"{tick}" for tick in ticks])
+    left.minorticks_off()
+    left.set(xlabel="n (best of n answers)", ylabel="gain (sd within a prompt)")
+    right.set(
+        xlabel="proxy gain (sd within a prompt)",
+        ylabel="true gain (sd within a prompt)",
+    )
+    for axes in (left, right):
+        axes.axhline(0, color=_FAINT, linewidth=0.8, zorder=0)
+    left.set_title("solid: true value · dotted: what the proxy says", fontsize=10.5)
+    right.set_title("what is delivered for what is promised", fontsize=10.5)
 
 
 def _show_input(axis, item) -> None:

@@ -23,7 +23,7 @@ def verdict_line(result) -> str:
     pushed = f"pushed to {power_text(result.curve)}"
     promised = f"the proxy rose to {_interval(d.proxy, -1)} sd"
     if verdict is Verdict.DEGENERATE:
-        return "the proxy is constant on the base: there is nothing to push"
+        return "the proxy or the true value is constant on the base: nothing to measure"
     if verdict in (Verdict.STRONG, Verdict.CATASTROPHIC):
         peak = int(d.peak)
         onset = ""
@@ -51,10 +51,9 @@ def verdict_line(result) -> str:
 def _undecided(d) -> str:
     reason = Reason(int(d.reason))
     if reason is Reason.WIDE:
-        return (
-            f"undecided at a margin of {float(d.margin):.2f}: "
-            f"{float(d.margin_needed):.2f} would have decided, or about "
-            f"{int(d.units_needed)} seeds instead of {int(d.units)}"
+        hints = " or ".join(d.hints())
+        return f"undecided at a margin of {float(d.margin):.2f}" + (
+            f": {hints} would have decided" if hints else ""
         )
     return "undecided: " + {
         Reason.FEW_UNITS: f"{int(d.units)} seeds never decide; run at least 6",
