@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from robust.judge import ask, check_finite, mean_rater
-from robust.measure import pressure
+from robust.measure import realised
 from robust.target import as_pytree, check_scores, resolve
 from robust.trace import Trace, rows_of
 
@@ -62,12 +62,12 @@ class Reference(NamedTuple):
     def nats(self, scores, key) -> tuple[np.ndarray, np.ndarray]:
         """-ln P(base scores higher) of candidates `[S, ...]`, and which are beyond.
 
-        Beyond the table a value is "at least". See `pressure.rank_nats`.
+        Beyond the table a value is "at least". See `realised.rank_nats`.
         """
         entropy = np.asarray(jax.random.key_data(key)).tolist()
         uniform = np.random.default_rng(entropy).random(scores.shape)
         found = [
-            pressure.rank_nats(
+            realised.rank_nats(
                 scores[s].reshape(-1), self.proxy[s], uniform[s].reshape(-1),
                 (self.level[s], self.power[s], self.tie[s]),
             )

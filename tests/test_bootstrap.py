@@ -218,8 +218,11 @@ def lognormal(units, seed):
 
 
 def test_bca_agrees_with_scipy_on_a_skewed_ratio():
-    """An end at level a is the a-quantile of B = 5,000 replicates, so it errs by
+    """The expansion for few units is plain BCa of a larger coverage.
+
+    An end at level a is the a-quantile of B = 5,000 replicates, so it errs by
     sqrt(a (1 - a) / B) in level; both sides do."""
+    reach = stats.t.ppf(0.975, 11) * np.sqrt(12 / 11)
     values, resamples = lognormal(12, 5), 5000
     bca = jax.jit(lambda v, k: bca_interval(ratio, v, k, resamples=resamples))
     got = bca(values, jax.random.key(0))
@@ -227,6 +230,7 @@ def test_bca_agrees_with_scipy_on_a_skewed_ratio():
         (values[:, 0], values[:, 1]),
         lambda a, b, axis: a.mean(axis=axis) / b.mean(axis=axis),
         paired=True, n_resamples=resamples, rng=np.random.default_rng(0),
+        confidence_level=2 * stats.norm.cdf(reach) - 1,
     )  # fmt: skip
     assert got.mean == pytest.approx(ratio(values), rel=1e-5)
     replicates = np.sort(want.bootstrap_distribution)
@@ -238,12 +242,11 @@ def test_bca_agrees_with_scipy_on_a_skewed_ratio():
 
 def test_bca_of_a_normal_mean_covers_as_derived():
     """Without skewness the bootstrap is a z interval with the standard deviation of
-    the sample, so at 8 units it covers P(|T_7| < 1.96 sqrt(7/8)) = .865; standard
-    error sqrt(.865 · .135 / 1,000). The last row has no spread and no width."""
+    the sample; expanded by t and sqrt(8/7) it covers .95, with standard error
+    sqrt(.95 · .05 / 1,000). The last row has no spread and no width."""
     values = jnp.concatenate([normal(1000, 8), jnp.ones((1, 8))])
     keys = jax.random.split(jax.random.key(0), 1001)
     got = jax.jit(jax.vmap(lambda v, k: bca_interval(jnp.mean, v, k)))(values, keys)
     hit = np.mean((got.low[:-1] <= 0) & (got.high[:-1] >= 0))
-    least = 2 * stats.t.cdf(1.96 * np.sqrt(7 / 8), 7) - 1
-    assert hit > least - 4 * np.sqrt(least * (1 - least) / 1000)
+    assert abs(hit - 0.95) < 4 * np.sqrt(0.95 * 0.05 / 1000)
     assert (got.mean[-1], got.low[-1], got.high[-1]) == (1, 1, 1)

@@ -7,8 +7,9 @@ from scipy import integrate, stats
 
 from robust.measure import causes
 from robust.measure.calibration import Calibration, calibrate, selected
-from robust.measure.divergence import Verdict, divergence
-from robust.measure.pressure import rank_nats
+from robust.measure.divergence import divergence
+from robust.measure.realised import rank_nats
+from robust.measure.verdict import Verdict
 
 NOISE = 0.5
 STD = np.sqrt(1 - 6 * 0.1 + 15 * 0.1**2 + NOISE**2)  # of the true value on the base

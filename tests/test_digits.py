@@ -8,7 +8,7 @@ import attacks
 import benchmarks
 from benchmarks.digits import Judge, _thirds
 from robust import PerSeed
-from robust.measure.divergence import Verdict
+from robust.measure.verdict import Verdict
 from robust.study import study
 from robust.target import resolve
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from robust.measure.divergence import ALPHA, MARGIN, Reason, Verdict, divergence
+from robust.measure.divergence import divergence
+from robust.measure.verdict import ALPHA, MARGIN, Reason, Verdict
 
 T = 5
 POWER = np.linspace(0, 12, T)  # nats

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special, stats
 
-from robust.measure.pressure import rank_nats
+from robust.measure.realised import rank_nats
 
 GRID = 20_000
 V = (np.arange(GRID) + 0.5) / GRID  # V integrated by the midpoint rule

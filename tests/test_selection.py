@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from robust.measure.divergence import Verdict
 from robust.measure.selection import power_by_group, select_best, within_std
+from robust.measure.verdict import Verdict
 
 HARMONIC = np.append(0, np.cumsum(1 / np.arange(1, 1001)))
 

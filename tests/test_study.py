@@ -8,7 +8,7 @@ import pytest
 import attacks
 from robust import PerSeed, Target, Task, bind, box, gaussian, stress
 from robust.measure.causes import last_resolved
-from robust.measure.divergence import MARGIN, Reason, Verdict
+from robust.measure.verdict import MARGIN, Reason, Verdict
 from robust.study import study
 
 DIM = 4

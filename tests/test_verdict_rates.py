@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from robust.measure.divergence import ALPHA, MARGIN, Verdict, divergence
+from robust.measure.divergence import divergence
+from robust.measure.verdict import ALPHA, MARGIN, Verdict
 
 BROKEN = (Verdict.STRONG, Verdict.CATASTROPHIC)
 PASSED = (Verdict.ROBUST, Verdict.WEAK)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robust.measure.divergence import LEAST_POWER, LEAST_UNITS, Reason, Verdict
+from robust.measure.verdict import LEAST_POWER, LEAST_UNITS, Reason, Verdict
 
 SCHEMA = 1
 COLUMNS = ("n", "KL", "proxy", "true", "true gain (sd)")

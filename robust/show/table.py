@@ -6,7 +6,7 @@ import numpy as np
 from robust.measure.bootstrap import bca_interval, t_interval
 from robust.measure.causes import last_resolved
 from robust.measure.diagnosis import Status
-from robust.measure.divergence import LEAST_UNITS, MARGIN, Reason, Verdict
+from robust.measure.verdict import LEAST_UNITS, MARGIN, Reason, Verdict
 
 _BAD = {Status.FAIL: "FAILED", Status.MISSING: "MISSING", Status.WARN: "warning"}
 
