@@ -4,13 +4,13 @@ import contextlib
 import os
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
 from cyclopts import Parameter
 
+from robust.run_command import run_task
 from robust.show import terminal
 
 USAGE = 64  # sysexits.h: the command was used incorrectly
@@ -22,7 +22,6 @@ app = cyclopts.App(
     version_flags=["--version"],
     help_flags=["--help", "-h"],
 )
-_DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
 
 
 class Usage(Exception):
@@ -118,7 +117,7 @@ def run(
     with _complaints():
         if seeds < 1:
             raise ValueError(f"seeds is {seeds}; give a whole number above zero")
-        _run(task, attack, seeds, key, out_folder, started)
+        run_task(task, attack, seeds, key, out_folder, started)
 
 
 @app.command
@@ -260,155 +259,6 @@ def _complaints():
         yield
     except ValueError as error:
         raise Usage(str(error)) from error
-
-
-def _run(task_name, attack_names, seeds, key, folder, started) -> None:
-    _persistent_cache()
-    import jax
-
-    from robust import registry, store
-    from robust.target import resolve
-
-    asked = attack_names or list(_DEFAULT)
-    attacks = {name: registry.make("attack", name) for name in asked}
-    if len(attacks) < len(asked):
-        raise ValueError(f"attacks are {', '.join(asked)}; give each name once")
-    registry.find("task", task_name)  # complain before any work
-    keys = dict(
-        zip(("task", "study"), jax.random.split(jax.random.key(key)), strict=True)
-    )
-    short = Path(task_name.rpartition(":")[0] or task_name).stem
-    with terminal.progress_bar() as bar:
-        bar.say(f"making the task {short}", 0.0)
-        task = registry.make("task", task_name, key=keys["task"], seeds=seeds)
-        _check_task(task, task_name)
-        bar.say("base draws", 0.1)
-        first = None
-        if task.context is not None:
-            first = jax.tree.map(lambda leaf: leaf[0], task.context)
-        target = resolve(task.target, 0, first)
-        attacks = _applicable(attacks, target, optional=not attack_names)
-        settings = {
-            "task": task_name,
-            "attacks": [attack.name for attack in attacks.values()],
-            "seeds": seeds,
-            "key": key,
-            "sources": {
-                name: store.source_hash(registry.find(kind, name))
-                for kind, name in [
-                    ("task", task_name),
-                    *(("attack", n) for n in attacks),
-                ]
-            },
-        }
-        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        folder = store.Folder(folder or Path("runs") / f"{short}-{stamp}", settings)
-        study = _study(task, list(attacks.values()), keys["study"], seeds, folder, bar)
-        bar.say("pictures", 0.97)
-        pictures = _save(folder, task, study, short)
-    seconds = time.monotonic() - started
-    folder.write_info("complete", **_summary(task, study, seconds))
-    terminal.report(_facts(task), study)
-    names = ", ".join([*pictures, "report.md"])
-    terminal.say(f"\n{names} in {folder.path} ({seconds:.0f} s)")
-
-
-def _applicable(attacks: dict, target, *, optional: bool) -> dict:
-    """Attacks whose needs the target meets; others are left out only by default."""
-    from robust.attack import NeedsError, check_needs
-
-    kept = {}
-    for name, attack in attacks.items():
-        try:
-            check_needs(attack, target)
-        except NeedsError as error:
-            if not optional:
-                raise
-            terminal.say(f"left out: {error}")
-        else:
-            kept[name] = attack
-    return kept
-
-
-def _study(task, attacks, key, seeds, folder, bar):
-    from robust.study import study
-
-    latest = {}
-    if folder.resumed:
-        terminal.say(f"going on with the unfinished run in {folder.path}")
-    try:
-        return study(
-            task, attacks, key=key, seeds=seeds,
-            on_phase=lambda phase: bar.say(phase.name, 0.1 + 0.87 * phase.done),
-            on_trace=folder.write_trace,
-            on_checkpoint=latest.__setitem__,
-            traces=folder.traces(), resume=folder.checkpoints(),
-        )  # fmt: skip
-    except KeyboardInterrupt:
-        finished = folder.traces()
-        for name, checkpoint in latest.items():
-            if name not in finished:
-                folder.write_checkpoint(name, checkpoint)
-        terminal.complain(f"what was computed is kept; go on with --out {folder.path}")
-        raise
-    except ValueError as error:
-        if folder.traces():
-            raise ValueError(f"{error}; traces are kept in {folder.path}") from error
-        raise
-    finally:
-        folder.discard_if_empty()
-
-
-def _check_task(task, name) -> None:
-    from robust.task import Task
-
-    if not isinstance(task, Task):
-        raise ValueError(
-            f"task {name!r} returned {type(task).__name__}; return a robust.Task"
-        )
-
-
-def _save(folder, task, study, title) -> list[str]:
-    from robust.show.plot import pictures
-    from robust.show.table import markdown, verdict_line
-
-    folder.write_arrays("reference.npz", study.reference)
-    for result in study.results:
-        folder.write_arrays(
-            f"{result.name}.result.npz",
-            {"true": result.true, "curve": result.curve, "causes": result.causes},
-        )
-    lines = [f"# {title}\n"]
-    lines += [f"* {name}: {text}" for name, text in _facts(task).items()]
-    lines += ["", markdown(study)]
-    lines += [f"* **{r.name}**: {verdict_line(r)}" for r in study.results]
-    folder.write_text("report.md", "\n".join(lines) + "\n")
-    figures = pictures(study, task.render, title)
-    for name, figure in figures.items():
-        folder.write_figure(name, figure)
-    return list(figures)
-
-
-def _facts(task) -> dict[str, str]:
-    return {k: v() if callable(v) else v for k, v in task.facts.items()}
-
-
-def _summary(task, study, seconds) -> dict:
-    from robust.show.table import record
-
-    return {"facts": _facts(task), "results": record(study), "seconds": seconds}
-
-
-def _persistent_cache() -> None:
-    """Keep compiled programs between calls, in the command line only."""
-    import jax
-    import platformdirs
-
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = platformdirs.user_cache_dir("robust-to-optimization")
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
 
 
 if __name__ == "__main__":
