@@ -32,11 +32,6 @@ def _row(values, shape):
     return jnp.broadcast_to(jnp.asarray(values, float), (1, *shape))
 
 
-def _bound(function):
-    # A Partial bound again would hide its weights from JAX, as part of the program.
-    return function if isinstance(function, jax.tree_util.Partial) else bind(function)
-
-
 class Base(NamedTuple):
     """The reference distribution p0 over inputs, in terms of latents z.
 
@@ -267,9 +262,9 @@ def latent(decode: Callable, prior: Base, project: Callable = _identity) -> Base
       prior: a base for the generator's input, for instance `gaussian(dim)`.
       project: `x -> x`, the nearest legal input.
     """
-    inner, outer = _bound(prior.decode), _bound(decode)
+    inner, outer = bind(prior.decode), bind(decode)
     return prior._replace(
-        decode=bind(_compose, outer, inner), project=_bound(project), policy=None
+        decode=bind(_compose, outer, inner), project=bind(project), policy=None
     )
 
 
@@ -279,14 +274,10 @@ def _compose(outer, inner, z):
 
 def tunable(policy: Policy, move: Callable | None = None) -> Base:
     """Make a base of a policy, whose density is the policy's own."""
-    sample, log_prob = _bound(policy.sample), _bound(policy.log_prob)
+    sample, log_prob = bind(policy.sample), bind(policy.log_prob)
     return Base(
-        sample=bind(_call, sample, policy.params),
+        sample=bind(sample, policy.params),
         move=move,
-        log_prob=bind(_call, log_prob, policy.params),
+        log_prob=bind(log_prob, policy.params),
         policy=Policy(policy.params, sample, log_prob),
     )
-
-
-def _call(function, *args):
-    return function(*args)

@@ -28,6 +28,11 @@ def bind(function: Callable, *leading, **options) -> jax.tree_util.Partial:
     """
     if not callable(function):
         raise TypeError(f"bind got {function!r}; pass a function as first argument")
+    if isinstance(function, jax.tree_util.Partial):
+        # Bound twice: what was bound first stays traced, and does not enter the name.
+        inner = bind(function.func, **options)
+        traced = (*function.args, *leading)
+        return jax.tree_util.Partial(inner.func, *traced, **function.keywords)
     if options:
         function = _with_options(function, **options)
     return jax.tree_util.Partial(function, *leading)

@@ -3,6 +3,7 @@
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -172,7 +173,7 @@ def checkpoints(
         steps = attack.steps
     elif isinstance(steps, int):
         steps = (*(step for step in attack.steps if step < steps), steps)
-    plan = (0, *(int(step) for step in steps))
+    plan = (0, *(operator.index(step) for step in steps))
     if len(plan) < 2 or any(a >= b for a, b in itertools.pairwise(plan)):
         raise ValueError(
             f"steps are {plan[1:]}; give increasing whole numbers above zero"

@@ -247,3 +247,18 @@ def test_other_weights_are_the_same_program(name):
     for weight in (1.0, 0.5):
         use.eval_shape(as_pytree(make(name, weight)), jax.random.key(0))
     assert len(traces) == 1
+
+
+def test_binding_twice_keeps_both_weights_traced():
+    traces = []
+
+    def scaled(a, b, x):
+        traces.append(None)
+        return a * b * x
+
+    call = jax.jit(lambda f, x: f(x))
+    values = [
+        float(call(bind(bind(scaled, a), b), 2.0)) for a, b in ((2.0, 3.0), (4.0, 5.0))
+    ]
+    assert values == [12.0, 40.0]
+    assert len(traces) == 1

@@ -202,3 +202,8 @@ def test_rows_spread_over_devices():
     assert spread == [4, 2, 1]
     one = push(ATTACKS[2], steps=[1]).proxy
     np.testing.assert_allclose(found, one, rtol=1e-5, atol=1e-5)
+
+
+def test_steps_are_whole_numbers():
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        checkpoints(best_of_n(8), steps=[1.5, 2])
