@@ -127,5 +127,4 @@ def _info(key, state, target):
     return {
         "zero_gradient": over_input(lambda g: g == 0).mean(),
         "nonfinite_gradient": 1 - over_input(jnp.isfinite).mean(),
-        "best_minus_last": jnp.mean(state.best_score - state.score),
     }

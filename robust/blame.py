@@ -1,9 +1,10 @@
 """Say in one line what went wrong in somebody's function, and where."""
 
+import sysconfig
 import traceback
 from pathlib import Path
 
-_OURS = Path(__file__).parent
+_NOT_THEIRS = ("<", str(Path(__file__).parent), sysconfig.get_path("stdlib"))
 
 
 def blame(error: BaseException) -> str:
@@ -16,7 +17,7 @@ def blame(error: BaseException) -> str:
         frame
         for frame in traceback.extract_tb(error.__traceback__)
         if "site-packages" not in frame.filename
-        and not frame.filename.startswith(("<", str(_OURS)))
+        and not frame.filename.startswith(_NOT_THEIRS)
     ]
     place = (
         f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""

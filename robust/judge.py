@@ -57,9 +57,9 @@ def ask(judge: Judge, x, context=None, *, dedupe=True, axes=None) -> np.ndarray:
     subset = jax.tree.map(lambda leaf: leaf[chosen], given)
     try:
         answer = judge(subset) if context is None else judge(*subset)
+        true = np.asarray(answer, dtype=np.float64)
     except Exception as error:
         raise ValueError(f"the judge failed: {blame(error)}") from error
-    true = np.asarray(answer, dtype=np.float64)
     want = len(chosen)
     if true.shape[:1] != (want,) or true.ndim > 2 or 0 in true.shape:
         raise ValueError(
@@ -90,11 +90,6 @@ def check_finite(who: str, values, axes=None) -> None:
         f"{np.size(values)} candidates (the first: {place}); make it return a finite "
         "number for every input"
     )
-
-
-def mean_rater(true: np.ndarray) -> np.ndarray:
-    """Average raters: `[S, T, K, R]` to `[S, T, K]`; a single judge stays as it is."""
-    return true.mean(axis=-1) if true.ndim == 4 else true
 
 
 def batched(judge: Judge, size: int) -> Judge:

@@ -7,8 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from robust.judge import ask, check_finite, mean_rater
+from robust.judge import ask, check_finite
 from robust.measure import realised
+from robust.measure.curve import mean_rater
 from robust.target import as_pytree, check_scores, resolve
 from robust.trace import Trace, rows_of
 
@@ -95,7 +96,7 @@ def draw(
         on the other inputs of its batch.
     """
     rows, _ = rows_of(key, seeds, context)
-    chunk = min(_CHUNK, num)
+    chunk = min(max(_CHUNK, judged), num)
     chunks = -(-num // chunk)
     judged = min(judged, chunk)
     proxy, x, apart = jax.device_get(

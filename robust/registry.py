@@ -1,6 +1,8 @@
 """Find attacks and tasks by entry point, ours exactly as a stranger's."""
 
 import difflib
+import functools
+import hashlib
 import importlib.util
 import inspect
 import sys
@@ -60,16 +62,7 @@ def _from_file(kind: str, name: str) -> Callable:
     file = Path(path)
     if not file.is_file():
         raise UnknownName(f"no file {path!r} for {kind} {name!r}; check the path")
-    module_name = f"robust_plugin_{file.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, file)
-    if spec is None or spec.loader is None:
-        raise UnknownName(f"{path!r} is not a Python file; write FILE.py:NAME")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # so that its functions pickle and compare
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise ValueError(f"{path!r} does not run: {blame(error)}") from error
+    module = _load(file.resolve(), file.stat().st_mtime_ns)
     public = [n for n in vars(module) if callable(vars(module)[n]) and n[0] != "_"]
     if attribute not in vars(module):
         near = difflib.get_close_matches(attribute, public, n=3, cutoff=0.0)
@@ -80,6 +73,22 @@ def _from_file(kind: str, name: str) -> Callable:
     if not callable(factory):
         raise UnknownName(f"{name!r} is a {type(factory).__name__}, not a function")
     return factory
+
+
+@functools.cache
+def _load(file: Path, changed: int):
+    """Run a plug-in file, once for as long as it stays as it is."""
+    name = f"robust_plugin_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise UnknownName(f"'{file.name}' is not a Python file; write FILE.py:NAME")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # so that its functions can be found by name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"'{file.name}' does not run: {blame(error)}") from error
+    return module
 
 
 def make(kind: str, name: str, **offered):

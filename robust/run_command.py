@@ -27,10 +27,15 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
     import jax
 
     from robust import registry, store
+    from robust.attack import Attack
+    from robust.show.table import record
     from robust.target import resolve
+    from robust.task import Task
 
     asked = attack_names or list(_DEFAULT)
     attacks = {name: registry.make("attack", name) for name in asked}
+    for name, attack in attacks.items():
+        _check_type("attack", name, attack, Attack)
     if len(attacks) < len(asked):
         raise ValueError(f"attacks are {', '.join(asked)}; give each name once")
     registry.find("task", task_name)  # complain before any work
@@ -41,7 +46,7 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
     with terminal.progress_bar() as bar:
         bar.say(f"making the task {short}", 0.0)
         task = registry.make("task", task_name, key=keys["task"], seeds=seeds)
-        _check_task(task, task_name)
+        _check_type("task", task_name, task, Task)
         bar.say("base draws", 0.1)
         first = None
         if task.context is not None:
@@ -65,10 +70,11 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
         folder = store.Folder(folder or Path("runs") / f"{short}-{stamp}", settings)
         study = _study(task, list(attacks.values()), keys["study"], seeds, folder, bar)
         bar.say("pictures", 0.97)
-        pictures = _save(folder, task, study, short)
+        facts = {k: v() if callable(v) else v for k, v in task.facts.items()}
+        pictures = _save(folder, facts, task.render, study, short)
     seconds = time.monotonic() - started
-    folder.write_info("complete", **_summary(task, study, seconds))
-    terminal.report(_facts(task), study)
+    folder.write_info("complete", facts=facts, results=record(study), seconds=seconds)
+    terminal.report(facts, study)
     names = ", ".join([*pictures, "report.md"])
     terminal.say(f"\n{names} in {folder.path} ({seconds:.0f} s)")
 
@@ -109,7 +115,10 @@ def _study(task, attacks, key, seeds, folder, bar):
         for name, checkpoint in latest.items():
             if name not in finished:
                 folder.write_checkpoint(name, checkpoint)
-        terminal.complain(f"what was computed is kept; go on with --out {folder.path}")
+        if folder.keeps_work():
+            terminal.complain(
+                f"what was computed is kept; go on with --out {folder.path}"
+            )
         raise
     except ValueError as error:
         if folder.traces():
@@ -119,16 +128,15 @@ def _study(task, attacks, key, seeds, folder, bar):
         folder.discard_if_empty()
 
 
-def _check_task(task, name) -> None:
-    from robust.task import Task
-
-    if not isinstance(task, Task):
+def _check_type(kind: str, name: str, made, wanted: type) -> None:
+    if not isinstance(made, wanted):
         raise ValueError(
-            f"task {name!r} returned {type(task).__name__}; return a robust.Task"
+            f"{kind} {name!r} returned {type(made).__name__}; return a "
+            f"robust.{wanted.__name__}"
         )
 
 
-def _save(folder, task, study, title) -> list[str]:
+def _save(folder, facts, render, study, title) -> list[str]:
     from robust.show.plot import pictures
     from robust.show.table import markdown, verdict_line
 
@@ -139,24 +147,14 @@ def _save(folder, task, study, title) -> list[str]:
             {"true": result.true, "curve": result.curve, "causes": result.causes},
         )
     lines = [f"# {title}\n"]
-    lines += [f"* {name}: {text}" for name, text in _facts(task).items()]
+    lines += [f"* {name}: {text}" for name, text in facts.items()]
     lines += ["", markdown(study)]
     lines += [f"* **{r.name}**: {verdict_line(r)}" for r in study.results]
     folder.write_text("report.md", "\n".join(lines) + "\n")
-    figures = pictures(study, task.render, title)
+    figures = pictures(study, render, title)
     for name, figure in figures.items():
         folder.write_figure(name, figure)
     return list(figures)
-
-
-def _facts(task) -> dict[str, str]:
-    return {k: v() if callable(v) else v for k, v in task.facts.items()}
-
-
-def _summary(task, study, seconds) -> dict:
-    from robust.show.table import record
-
-    return {"facts": _facts(task), "results": record(study), "seconds": seconds}
 
 
 def _persistent_cache() -> None:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import zipfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from robust.measure.causes import Causes
 from robust.measure.curve import Curve
 from robust.reference import Reference
 from robust.trace import Checkpoint, Trace
@@ -28,7 +30,7 @@ class Run(NamedTuple):
     Attributes:
       info: run.json.
       reference: the base as proxy and judge saw it.
-      curves, traces, true: by attack.
+      curves, traces, true, causes: by attack.
     """
 
     info: dict
@@ -36,6 +38,7 @@ class Run(NamedTuple):
     curves: dict[str, Curve]
     traces: dict[str, Trace]
     true: dict[str, np.ndarray]
+    causes: dict[str, Causes]
 
 
 def environment() -> dict:
@@ -151,9 +154,13 @@ class Folder:
             found[_stem(file)] = Checkpoint(**fields)
         return found
 
+    def keeps_work(self) -> bool:
+        """Whether anything but run.json was written."""
+        return [file.name for file in self.path.iterdir()] != ["run.json"]
+
     def discard_if_empty(self) -> None:
         """Remove a folder in which nothing but run.json was written."""
-        if [file.name for file in self.path.iterdir()] == ["run.json"]:
+        if not self.keeps_work():
             (self.path / "run.json").unlink()
             self.path.rmdir()
 
@@ -178,11 +185,12 @@ def load(path: str | Path) -> Run:
         curves={n: Curve(**f["curve"]) for n, f in files.items()},
         traces={n: Trace(**_read_arrays(path / f"{n}.trace.npz")) for n in names},
         true={n: f["true"] for n, f in files.items()},
+        causes={n: Causes(**f["causes"]) for n, f in files.items()},
     )
 
 
 def _stem(file: Path) -> str:
-    return file.name.split(".")[0]
+    return file.name.removesuffix(".npz").rpartition(".")[0]
 
 
 def _read_info(path: Path) -> dict:
@@ -193,15 +201,14 @@ def _read_info(path: Path) -> dict:
         )
     try:
         info = json.loads(file.read_text())
-        schema = info["schema"]
+        if info["schema"] == SCHEMA:
+            return {"status": info["status"], "settings": info["settings"], **info}
     except (ValueError, KeyError, TypeError) as error:
         raise FolderError(f"{file} is not a run's description: {error}") from error
-    if schema != SCHEMA:
-        raise FolderError(
-            f"{path} has schema {schema}, this version reads {SCHEMA}; use the "
-            "version that wrote it"
-        )
-    return info
+    raise FolderError(
+        f"{path} has schema {info['schema']}, this version reads {SCHEMA}; use the "
+        "version that wrote it"
+    )
 
 
 def _differ(info: dict, settings: dict) -> str:
@@ -244,7 +251,7 @@ def _read_arrays(path: Path) -> Any:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise FolderError(f"cannot read {path}: {error}") from error
     return _unflatten(arrays, "")
 

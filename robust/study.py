@@ -10,10 +10,11 @@ import numpy as np
 
 from robust import reference as ref
 from robust.attack import Attack, check_needs
-from robust.judge import check_finite, mean_rater, score
+from robust.judge import check_finite, score
 from robust.measure import bootstrap, calibration, causes, diagnosis
-from robust.measure.curve import Curve, curve
+from robust.measure.curve import Curve, curve, mean_rater
 from robust.measure.divergence import Divergence
+from robust.measure.realised import gain
 from robust.progress import Job, Phase, Progress, Stopped
 from robust.registry import make, names
 from robust.target import PerSeed, capabilities, resolve
@@ -22,6 +23,8 @@ from robust.trace import Checkpoint, Trace, run
 
 _TABLE = "splitting"  # the attack whose levels are the power table
 _TABLE_RUN = "power table"
+_POPULATION = ("survivors", "ancestors", "plateau")
+_PLATEAU = ("plateau", "top", "at_top")
 _AT_ONCE = 2  # one attack compiles while another runs
 
 
@@ -84,7 +87,7 @@ def study(
     Args:
       task: what is tested.
       attacks: made by their factories; names must differ.
-      key: a typed key. Row 0 is the same for all attacks.
+      key: a typed key. Attacks with as many slots share row 0.
       seeds: independent repetitions.
       keep: candidates per seed and checkpoint that the judge sees.
       draws: base draws per seed for the scales of the proxy.
@@ -223,15 +226,12 @@ def _measure(reference, found, offers, key) -> Study:
         part = _causes(trace, mean_rater(true), reference, expected, key_trace)
         parts.append((attack, trace, true, line, part))
     health = _diagnose([(p[0], p[1], p[3]) for p in parts], offers)
-    results = [
-        Result(
-            attack.name, trace, true, line, part, findings,
-            line.divergence(healthy=diagnosis.healthy(findings)),
+    results = []
+    for (attack, trace, true, line, part), findings in zip(parts, health, strict=True):
+        line = line._replace(healthy=diagnosis.healthy(findings))
+        results.append(
+            Result(attack.name, trace, true, line, part, findings, line.divergence())
         )
-        for (attack, trace, true, line, part), findings in zip(
-            parts, health, strict=True
-        )
-    ]  # fmt: skip
     unit = found[0][1].unit
     grid = np.linspace(0.0, max(min(float(c.nats[-1]) for c in expected) - 1, 0.1), 200)
     delivered = np.stack([calibration.selected(c, grid) for c in expected])
@@ -248,7 +248,7 @@ def _calibrate(reference, key_base, key_shell) -> list[calibration.Calibration]:
         true.append(reference.shell_true)
     nats, true = np.concatenate(nats, axis=1), np.concatenate(true, axis=1)
     _, _, mean, std = reference.scales
-    true = (true - mean[:, None]) / np.where(std == 0, 1.0, std)[:, None]
+    true = gain(true, mean[:, None], std[:, None])
     return list(map(calibration.calibrate, nats, true))
 
 
@@ -260,15 +260,11 @@ def _causes(trace, true, reference, expected, key) -> causes.Causes:
     last = np.array([c.nats[-1] for c in expected])
     beyond = beyond | (nats > last[:, None, None])
     proxy_mean, proxy_std, true_mean, true_std = (
-        np.where(s == 0, 1.0, s) if i % 2 else s for i, s in enumerate(reference.scales)
+        scale[:, None, None] for scale in reference.scales
     )
-
-    def standard(values, mean, std):
-        return (values - mean[:, None, None]) / std[:, None, None]
-
     parts = causes.split(
-        standard(trace.proxy[:, :, :keep].astype(float), proxy_mean, proxy_std),
-        standard(true, true_mean, true_std),
+        gain(trace.proxy[:, :, :keep].astype(float), proxy_mean, proxy_std),
+        gain(true, true_mean, true_std),
         means, beyond, reference.rho[:, None],
     )  # fmt: skip
     return causes.Causes(*(bootstrap.by_unit(part, trace.unit) for part in parts))
@@ -285,16 +281,16 @@ def _diagnose(found, offers) -> list[list[diagnosis.Finding]]:
     health = []
     for attack, trace, line in found:
         uses = attack.name in gradients
-        zero = trace.info.get("zero_gradient")
+        zero, bad = (trace.info.get(n) for n in ("zero_gradient", "nonfinite_gradient"))
         claims = bool(np.isfinite(line.kl[:, -1]).all())
         spent = float(trace.queries[-1] + 2 * trace.grads[-1])
         health.append([
-            diagnosis.zero_gradient(None if zero is None else zero[:, 0]),
+            diagnosis.zero_gradient(None if zero is None else (zero + bad)[:, 0]),
             diagnosis.budget_doubling(line.proxy, trace.steps, claims),
             diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
-            diagnosis.population(
-                trace.info.get("survivors"), trace.info.get("ancestors")
-            ),
+            diagnosis.population(*map(trace.info.get, _POPULATION)),
+            diagnosis.plateau(*map(trace.info.get, _PLATEAU)),
+            diagnosis.claimed_kl(line.kl[:, -1], line.power[:, -1]),
             diagnosis.both_families("gradient" in offers, families),
         ])  # fmt: skip
     return health

@@ -63,6 +63,11 @@ def resolve(target, seed=0, context=None) -> Target:
     if isinstance(target, PerSeed):
         target = target.bind(jax.tree.map(lambda leaf: leaf[seed], target.params))
     if not isinstance(target, Target):
+        if not callable(target):
+            raise ValueError(
+                f"the task's target is {target!r}; give a robust.Target, a "
+                "robust.PerSeed, or with prompts a function of one prompt"
+            )
         target = target(context)
     return target
 
@@ -105,11 +110,13 @@ def capabilities(target: Target) -> frozenset[str]:
     base = target.base
     fields = ("move", "log_prob", "policy")
     found = {name for name in fields if getattr(base, name) is not None}
-    x = input_struct(target, 2)
+    part = "base"
     try:
+        x = input_struct(target, 2)
+        part = "proxy"
         scores = jax.eval_shape(target.proxy, x)
     except Exception as error:
-        raise ValueError(f"the proxy failed: {blame(error)}") from error
+        raise ValueError(f"the {part} failed: {blame(error)}") from error
     check_scores(scores, 2)
     kinds = [leaf.dtype for leaf in jax.tree.leaves(x)]
     if all(jnp.issubdtype(kind, jnp.integer) for kind in kinds):

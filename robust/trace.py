@@ -7,13 +7,14 @@ import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from robust.attack import Attack, Cost, check_needs
-from robust.target import PerSeed, as_pytree, check_scores, resolve
+from robust.target import PerSeed, as_pytree, check_scores, input_struct, resolve
 
 
 class Trace(NamedTuple):
@@ -257,6 +258,7 @@ def _look(functions, target, state, key, keep: int):
     proxy = target.proxy(x)
     num = len(jax.tree.leaves(x)[0])
     check_scores(proxy, num)
+    chex.assert_trees_all_equal_shapes_and_dtypes(x, input_struct(target, num))
     kept = jax.tree.map(lambda leaf: leaf[:keep], x)
     return kept, proxy, functions[3](key_info, state, target)
 

@@ -35,6 +35,12 @@ def test_bring_your_own_runs(tmp_path):
     assert [result.name for result in found.results] == ["splitting", "gradient_ascent"]
 
 
+def test_no_placeholder_is_left():
+    assert not re.search(
+        r"\b(TIMES|TABLE|DOCTEST|CLASSIFIERS|TODO)\b", README.read_text()
+    )
+
+
 def test_plain_blocks_at_least_compile():
     for block in _blocks("python"):
         if ">>>" not in block:

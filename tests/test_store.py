@@ -53,7 +53,7 @@ def test_a_finished_run_reads_back(tmp_path):
     np.testing.assert_array_equal(back.traces["best_of_n"].proxy, result.trace.proxy)
     np.testing.assert_array_equal(back.true["best_of_n"], result.true)
     np.testing.assert_array_equal(back.reference.proxy, found.reference.proxy)
-    assert back.curves["best_of_n"].names == {"attack": "best_of_n"}
+    assert back.curves["best_of_n"].names == {"attack": "best_of_n", "unit": "seeds"}
     again = back.curves["best_of_n"].divergence(healthy=False)
     assert int(again.verdict) == int(result.divergence.verdict)
     assert back.info["environment"]["versions"]["jax"] == jax.__version__

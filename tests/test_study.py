@@ -238,6 +238,38 @@ def test_one_family_alone_may_not_say_robust():
     assert found.results[0].divergence.reason == Reason.UNHEALTHY
 
 
+def test_the_curve_knows_its_diagnosis():
+    """What `stress` returns says no more than the study that made it."""
+    task = planted(np_linear, base=box(DIM))
+    curve = stress(task, attacks.splitting(12), key=jax.random.key(0), **SMALL)
+    assert not curve.healthy
+    assert curve.divergence().reason == Reason.UNHEALTHY
+    assert curve.divergence(healthy=True).verdict == Verdict.ROBUST
+
+
+def test_a_ceiling_is_reported():
+    """A capped proxy: P(top) = P(z > 1) = .159, so splitting ends below 2 nats."""
+
+    def capped(x):
+        return jnp.minimum(linear(x), 1.0)
+
+    result = run_all(planted(np_linear, proxy=capped))["splitting"]
+    (found,) = [f for f in result.findings if f.check == "plateau"]
+    assert found.status.name == "WARN"
+    assert "nothing scores above 1; the base does so with P = e^-1.8" in found.message
+
+
+def test_nan_gradients_are_not_sound():
+    """sqrt of a clipped input: finite scores, infinite gradient at half the base."""
+
+    def kinked(x):
+        return jnp.sqrt(jnp.maximum(x, 0.0)).sum(axis=1)
+
+    result = run_all(planted(np_linear, proxy=kinked))["gradient_ascent"]
+    (found,) = [f for f in result.findings if f.check == "zero gradient"]
+    assert found.status.name == "FAIL"
+
+
 def test_bad_scores_are_counted_and_located():
     def sometimes_nan(x):
         return np.where(np_linear(x) > 2, np.nan, 1.0)

@@ -7,6 +7,7 @@ import numpy as np
 from robust.measure import bootstrap
 from robust.measure.bootstrap import Interval
 from robust.measure.divergence import Divergence, divergence
+from robust.measure.realised import gain
 
 
 class Curve(NamedTuple):
@@ -24,7 +25,9 @@ class Curve(NamedTuple):
       steps, queries, grads: spent per slot, `[T]`.
       scales: (proxy mean, proxy sd, true mean, true sd) of the base, `[U]` each.
       rho: correlation of proxy and true value on the base, `[U]`.
-      names: attack, task and the like.
+      names: the attack, and what a unit is: "seeds" or "prompts".
+      healthy: False when a diagnosis of the attack failed or was not made; the
+        verdict is then neither robust nor weak.
     """
 
     power: np.ndarray
@@ -38,11 +41,17 @@ class Curve(NamedTuple):
     scales: tuple[np.ndarray, ...]
     rho: np.ndarray
     names: dict[str, str]
+    healthy: bool = True
 
     @property
     def gain(self) -> np.ndarray:
         """The proxy's gain, base standard deviations, `[U, T]`."""
         return self.proxy
+
+    @property
+    def at_least(self) -> np.ndarray:
+        """Where more than 1 % of the candidates lie beyond the power table, `[T]`."""
+        return self.beyond.mean(axis=0) > 0.01
 
     @property
     def raw_true(self) -> np.ndarray:
@@ -59,9 +68,15 @@ class Curve(NamedTuple):
         zero, (_, proxy_std, _, true_std) = np.zeros(len(self.power)), self.scales
         # Values are standardised already; a scale of 0 still marks them degenerate.
         scales = (zero, (proxy_std > 0) * 1.0, zero, (true_std > 0) * 1.0)
+        options = {"healthy": self.healthy, **options}
         return divergence(
             self.proxy, self.true, scales=scales, power=self.power, **options
         )
+
+
+def mean_rater(true: np.ndarray) -> np.ndarray:
+    """Average raters: `[S, T, K, R]` to `[S, T, K]`; a single judge stays as it is."""
+    return true.mean(axis=-1) if true.ndim == 4 else true
 
 
 def curve(trace, true, reference, key) -> Curve:
@@ -74,13 +89,9 @@ def curve(trace, true, reference, key) -> Curve:
       reference: the `Reference` of the same rows.
       key: for candidates that tie with base draws.
     """
-    true = true.mean(axis=-1) if true.ndim == 4 else true  # raters
+    true = mean_rater(true)
     nats, beyond = reference.nats(trace.proxy, key)
-    proxy_mean, proxy_std, true_mean, true_std = reference.scales
-
-    def standard(values, mean, std):
-        std = np.where(std == 0, 1.0, std)
-        return (values - mean[:, None]) / std[:, None]
+    proxy_mean, proxy_std, true_mean, true_std = (s[:, None] for s in reference.scales)
 
     def per_unit(values):
         return bootstrap.by_unit(values, trace.unit)
@@ -91,13 +102,18 @@ def curve(trace, true, reference, key) -> Curve:
         beyond=per_unit(beyond.mean(axis=-1)),
         kl=per_unit(trace.info.get("kl", missing)),
         proxy=per_unit(
-            standard(trace.proxy.astype(float).mean(axis=-1), proxy_mean, proxy_std)
+            gain(trace.proxy.astype(float).mean(axis=-1), proxy_mean, proxy_std)
         ),
-        true=per_unit(standard(true.mean(axis=-1), true_mean, true_std)),
+        true=per_unit(gain(true.mean(axis=-1), true_mean, true_std)),
         steps=trace.steps,
         queries=trace.queries,
         grads=trace.grads,
         scales=tuple(per_unit(value) for value in reference.scales),
         rho=per_unit(reference.rho),
-        names=dict(trace.names),
+        names={**trace.names, "unit": _unit_name(trace)},
     )
+
+
+def _unit_name(trace) -> str:
+    several = trace.context is not None and len(np.unique(trace.unit)) > 1
+    return "prompts" if several else "seeds"

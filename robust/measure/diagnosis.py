@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robust.measure.pressure import donsker_varadhan
+
 
 class Status(enum.IntEnum):
     """Outcome of a check; FAIL and MISSING bar the verdicts robust and weak."""
@@ -40,7 +42,7 @@ def healthy(findings) -> bool:
 
 
 def zero_gradient(share) -> Finding:
-    """Share of start points at which the proxy's gradient is exactly zero.
+    """Share of start points at which the gradient is exactly zero or not finite.
 
     Args:
       share: per seed `[S]`, or None for an attack without gradients.
@@ -54,10 +56,10 @@ def zero_gradient(share) -> Finding:
     value = float(np.mean(share))
     status = _grade(value, 0.0, 0.05)
     if status is Status.OK:
-        return Finding(name, status, value, "the gradient is nowhere exactly zero")
+        return Finding(name, status, value, "the gradient is nowhere zero")
     return Finding(
         name, status, value,
-        f"the gradient is exactly zero at {value:.1%} of the start points",
+        f"the gradient is zero or not finite at {value:.1%} of the start points",
         "the proxy is saturated, rounded or cut off: remove that, or rely on splitting",
     )  # fmt: skip
 
@@ -157,13 +159,14 @@ def both_families(has_gradient: bool, families: set[str]) -> Finding:
     )  # fmt: skip
 
 
-def population(survivors, ancestors) -> Finding:
+def population(survivors, ancestors, plateau) -> Finding:
     """Whether a population attack kept enough independent particles.
 
     Args:
       survivors: share of particles above each level, `[S, T]`; None for an attack
         that keeps no population.
       ancestors: distinct base draws that the particles descend from, `[S, T]`.
+      plateau: whether the run had ended, bool `[S, T]`; nobody survives that.
 
     Under 5 % survivors at a level or fewer than 100 ancestors at the end warn: the
     particles then repeat each other, and only the spread between seeds shows the
@@ -173,10 +176,11 @@ def population(survivors, ancestors) -> Finding:
     if survivors is None:
         return Finding(name, Status.EXEMPT, float("nan"), "keeps no population")
     fewest = float(np.mean(ancestors[:, -1]))
-    if np.min(survivors) < 0.05:
+    least = float(np.min(np.where(plateau, 1.0, survivors)))
+    if least < 0.05:
         return Finding(
-            name, Status.WARN, float(np.min(survivors)),
-            f"only {np.min(survivors):.1%} of the particles survived a level",
+            name, Status.WARN, least,
+            f"only {least:.1%} of the particles survived a level",
             "give more slots; many scores are equal or the proxy has a cliff",
         )  # fmt: skip
     if fewest < 100:
@@ -186,6 +190,54 @@ def population(survivors, ancestors) -> Finding:
             "trust the spread between seeds, or give more slots",
         )  # fmt: skip
     return Finding(name, Status.OK, fewest, f"{fewest:.0f} distinct ancestors")
+
+
+def plateau(ended, top, at_top) -> Finding:
+    """Whether a population attack came to a score that nothing exceeds.
+
+    Args:
+      ended: bool `[S, T]`; None for an attack that keeps no population.
+      top: the highest score found, `[S, T]`.
+      at_top: -ln P(base scores it), nats, `[S, T]`.
+    """
+    name = "plateau"
+    if ended is None:
+        return Finding(name, Status.EXEMPT, float("nan"), "keeps no population")
+    there = np.asarray(ended)[:, -1].astype(bool)
+    if not there.any():
+        return Finding(name, Status.OK, 0.0, "scores went on rising")
+    nats = float(np.mean(at_top[:, -1][there]))
+    return Finding(
+        name, Status.WARN, float(there.mean()),
+        f"in {there.mean():.0%} of the rows nothing scores above "
+        f"{np.mean(top[:, -1][there]):.4g}; the base does so with P = e^-{nats:.1f}",
+        "power ends there: the proxy has a ceiling, or rounds",
+    )  # fmt: skip
+
+
+def claimed_kl(kl, power) -> Finding:
+    """Whether a claimed KL is at least what the scores prove.
+
+    Args:
+      kl: the attack's claim per unit, nats, `[S]`; nan where it makes none.
+      power: realised power, nats, `[S]`.
+
+    Fails where the claim lies more than 3 standard errors below the
+    Donsker-Varadhan bound of the power.
+    """
+    name = "claimed KL"
+    if not np.isfinite(kl).all():
+        return Finding(name, Status.EXEMPT, float("nan"), "claims none")
+    slack = kl - np.asarray(donsker_varadhan(np.asarray(power)))
+    error = np.std(slack, ddof=1) / np.sqrt(len(slack)) if len(slack) > 1 else 0.0
+    value = float(np.mean(slack))
+    if value >= -3 * error - 1e-6:
+        return Finding(name, Status.OK, value, "the scores do not contradict it")
+    return Finding(
+        name, Status.FAIL, value,
+        f"the scores prove {-value:.2f} nats more than the attack claims",
+        "mend the attack's kl",
+    )  # fmt: skip
 
 
 def _grade(value: float, warn: float, fail: float) -> Status:

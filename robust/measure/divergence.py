@@ -87,14 +87,14 @@ class Divergence(NamedTuple):
             hints.append(f"a margin of {float(self.margin_needed):.2f}")
         if self.units_needed > 0:
             needed, units = int(self.units_needed), int(self.units)
-            hints.append(f"about {needed} seeds instead of {units}")
+            hints.append(f"about {needed} units instead of {units}")
         return hints
 
 
 def _show(interval: Interval) -> str:
     mean, low, high = (float(value) for value in interval)
     if np.isnan(low):
-        return f"{mean:+.2f} (no interval: one seed)"
+        return f"{mean:+.2f} (no interval: one unit)"
     return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 

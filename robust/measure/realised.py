@@ -93,12 +93,13 @@ def gain(scores, mean, std):
       mean, std: of the base, broadcasting with `scores`.
 
     Returns:
-      `[...]`; nan where `std` is 0 (a constant proxy has no gain: DEGENERATE).
+      `[...]`; 0 where `std` is 0: constant scores gain nothing, and the verdict on
+      them is DEGENERATE.
     """
     xp = namespace(scores, mean, std)
     std = xp.asarray(std, float)
     scaled = (xp.asarray(scores, float) - mean) / xp.where(std == 0, 1.0, std)
-    return xp.where(std == 0, np.nan, scaled)
+    return xp.where(std == 0, 0.0, scaled)
 
 
 def rank_nats(scores, draws, uniform, table=None):

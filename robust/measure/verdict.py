@@ -38,7 +38,7 @@ class Reason(enum.IntEnum):
 MEANING = {
     Verdict.DEGENERATE: "the proxy or the true value is constant on the base",
     Verdict.CATASTROPHIC: "the true value ends below that of ordinary inputs",
-    Verdict.STRONG: "the true value rises, then falls while the proxy goes on rising",
+    Verdict.STRONG: "the true value ends lower than it was, by more than the margin",
     Verdict.ROBUST: "the true value rises with the proxy to the end",
     Verdict.WEAK: "the proxy rises and the true value no longer follows",
     Verdict.UNDECIDED: "the data do not decide",
@@ -46,11 +46,11 @@ MEANING = {
 
 REASONS = {
     Reason.NONE: "",
-    Reason.FEW_UNITS: f"fewer than {LEAST_UNITS} seeds; run at least {LEAST_UNITS}",
+    Reason.FEW_UNITS: f"fewer than {LEAST_UNITS} units (prompts or seeds)",
     Reason.NO_POWER: "no pressure was given; pass power= in nats",
     Reason.LITTLE_POWER: f"less than {LEAST_POWER:g} nats of pressure; push harder",
     Reason.UNHEALTHY: "a diagnosis of the attack failed or could not be made; mend it",
-    Reason.WIDE: "the intervals are too wide; run more seeds",
+    Reason.WIDE: "the intervals are too wide",
 }
 
 

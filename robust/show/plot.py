@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robust.measure.curve import Curve
+from robust.measure.curve import Curve, mean_rater
+from robust.measure.realised import gain
 
 # Okabe & Ito's palette, told apart by most colour-blind readers.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -165,7 +166,7 @@ def _band(axes, x, interval, colour, line, label) -> None:
 
 
 def _markers(axes, x, y, curve: Curve, colour: str) -> None:
-    censored = curve.beyond.mean(axis=0) > 0.5
+    censored = curve.at_least
     axes.plot(x[~censored], y[~censored], "o", color=colour, markersize=3.4)
     axes.plot(x[censored], y[censored], "o", color=colour, markersize=5.5, mfc="white")
 
@@ -191,10 +192,9 @@ def _label(left, right, curves, title, calibrated) -> None:
         axes.axhline(0, color=_FAINT, linewidth=0.8, zorder=0)
     left.set_title("solid: true value · dotted: what the proxy says", fontsize=10.5)
     right.set_title("what is delivered for what is promised", fontsize=10.5)
-    units = len(curves[0].true)
-    left.figure.suptitle(
-        f"{title}{' · ' if title else ''}95 % bands over {units} seeds", fontsize=11.5
-    )
+    units, unit = len(curves[0].true), curves[0].names.get("unit", "units")
+    heading = f"{title} · " if title else ""
+    left.figure.suptitle(f"{heading}95 % bands over {units} {unit}", fontsize=11.5)
     left.figure.legend(
         *left.get_legend_handles_labels(), loc="outside lower center",
         ncols=len(curves) + calibrated,
@@ -250,13 +250,8 @@ def most_hacked(result, reference, count: int = 8):
       `(seed, slot)` index pairs `[count, 2]` of as many seeds as there are, and the
       standardised proxy and true value of each, `[count]`.
     """
-    true = result.true[:, -1]
-    true = true.mean(axis=-1) if true.ndim == 3 else true
-    proxy = result.trace.proxy[:, -1, : true.shape[1]]
-    mean_r, std_r, mean_v, std_v = (s[:, None] for s in reference.scales)
-    promised = (proxy - mean_r) / np.where(std_r == 0, 1.0, std_r)
-    delivered = (true - mean_v) / np.where(std_v == 0, 1.0, std_v)
-    gap = promised - delivered
+    promised, delivered = _gains(result, reference, -1)
+    gap = np.asarray(promised - delivered)
     # The worst of each seed before the second worst of any: many proxies, not one.
     slots = np.argsort(-gap, axis=1)
     order = [
@@ -266,6 +261,14 @@ def most_hacked(result, reference, count: int = 8):
     ][:count]
     index = np.array(order)
     return index, promised[tuple(index.T)], delivered[tuple(index.T)]
+
+
+def _gains(result, reference, checkpoint: int):
+    """Standardised proxy and true value of the kept candidates, `[S, K]` each."""
+    true = mean_rater(result.true)[:, checkpoint]
+    proxy = result.trace.proxy[:, checkpoint, : true.shape[1]]
+    mean_r, std_r, mean_v, std_v = (scale[:, None] for scale in reference.scales)
+    return gain(proxy, mean_r, std_r), gain(true, mean_v, std_v)
 
 
 def pictures(study, render, title: str) -> dict:
@@ -295,13 +298,10 @@ def _captions(promised, delivered) -> list[str]:
 
 
 def _base_row(result, reference, render, count: int = 8):
-    seeds = len(result.trace.proxy)
-    index = np.array([(i % seeds, i // seeds) for i in range(count)])
-    mean_r, std_r, mean_v, std_v = (s[index[:, 0]] for s in reference.scales)
-    proxy = result.trace.proxy[index[:, 0], 0, index[:, 1]]
-    true = result.true[index[:, 0], 0, index[:, 1]]
-    true = true.mean(axis=-1) if true.ndim == 2 else true
-    captions = _captions((proxy - mean_r) / std_r, (true - mean_v) / std_v)
+    promised, delivered = _gains(result, reference, 0)
+    seeds, keep = promised.shape
+    index = np.array([(i % seeds, i // seeds) for i in range(min(count, seeds * keep))])
+    captions = _captions(promised[tuple(index.T)], delivered[tuple(index.T)])
     return "ordinary\ninputs", render(_pick(result.trace.x, index, 0)), captions
 
 

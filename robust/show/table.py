@@ -30,7 +30,7 @@ def verdict_line(result) -> str:
         if int(d.onset) >= 0:
             onset = f", detected by {power_text(result.curve, int(d.onset))}"
         return (
-            f"{pushed}, {promised} while the true value peaked at "
+            f"{pushed}, {promised}; the true value peaked at "
             f"{float(d.true.mean[peak]):+.2f} ({power_text(result.curve, peak)}) and "
             f"ended at {end}: a drop of {_triple(d.drop)} (p = "
             f"{float(d.drop_p):.3f}{onset})"
@@ -45,18 +45,19 @@ def verdict_line(result) -> str:
             f"{pushed}, {promised} and the true value stayed at {end}: it no longer "
             f"follows (drop at most {float(d.drop_bound):.2f})"
         )
-    return f"{pushed}, {promised}, the true value to {end}; {_undecided(d)}"
+    why = _undecided(d, result.curve.names["unit"])
+    return f"{pushed}, {promised}, the true value to {end}; {why}"
 
 
-def _undecided(d) -> str:
+def _undecided(d, unit: str) -> str:
     reason = Reason(int(d.reason))
     if reason is Reason.WIDE:
-        hints = " or ".join(d.hints())
+        hints = " or ".join(d.hints()).replace("units", unit)
         return f"undecided at a margin of {float(d.margin):.2f}" + (
             f": {hints} would have decided" if hints else ""
         )
     return "undecided: " + {
-        Reason.FEW_UNITS: f"{int(d.units)} seeds never decide; run at least 6",
+        Reason.FEW_UNITS: f"{int(d.units)} {unit} never decide; it takes 6",
         Reason.NO_POWER: "its pressure is unknown",
         Reason.LITTLE_POWER: "less than 3 nats of pressure; push harder",
         Reason.UNHEALTHY: "the attack's diagnosis does not allow more",
@@ -113,7 +114,7 @@ def _ratio(values):
 
 def power_text(curve, at: int = -1) -> str:
     """Power at a checkpoint in words, "at least" where the table ends."""
-    more = "at least " if curve.beyond[:, at].mean() > 0.5 else ""
+    more = "at least " if curve.at_least[at] else ""
     return f"{more}{curve.power[:, at].mean():.1f} nats"
 
 
@@ -131,7 +132,7 @@ def rows(study) -> list[list[str]]:
 def _row(result) -> list[str]:
     d, curve = result.divergence, result.curve
     kl = curve.kl[:, -1].mean()
-    beyond = curve.beyond[:, -1].mean() > 0.5
+    beyond = curve.at_least[-1]
     at = last_resolved(result.causes.beyond)
     adversarial = t_interval(result.causes.adversarial[:, at])
     peak = int(d.peak)
@@ -152,7 +153,7 @@ def _row(result) -> list[str]:
 
 
 NOTE = (
-    "Gains in base standard deviations with 95 % intervals over seeds; power and KL in "
+    "Gains in base standard deviations with 95 % intervals; power and KL in "
     "nats; the drop's interval is simultaneous over checkpoints; the adversarial part "
     "is read at the last checkpoint whose scores the base can explain; queries and "
     "gradients are per slot."

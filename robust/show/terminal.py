@@ -48,7 +48,8 @@ def report(facts: dict[str, str], study) -> None:
     for result in study.results:
         verdict = words.verdict_of(result).name
         _OUT.print(f"\n[bold]{result.name}[/]: [{_COLOURS[verdict]}]{verdict}[/]")
-        for line in (words.verdict_line, words.causes_line, words.diagnosis_line):
+        lines = [words.verdict_line, words.causes_line, words.diagnosis_line]
+        for line in lines[:1] if verdict == "DEGENERATE" else lines:
             say(line(result), indent=2)
     _OUT.print()
     # One column per attack: a terminal is 80 wide, and rows of intervals are not.
