@@ -91,7 +91,7 @@ def causes_line(result) -> str:
         mean, low, high = (float(value) for value in share)
         text += f" ({mean:.0%} [{low:.0%}, {high:.0%}] of the divergence)"
     return (
-        f"causes at {power_text(result.curve, at)}: {text}; divergence {_triple(total)}"
+        f"causes ({power_text(result.curve, at)}): {text}; divergence {_triple(total)}"
     )
 
 
