@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 import cyclopts
 from cyclopts import Parameter
 
+from robust.curve_command import curve_of_scores
 from robust.run_command import run_task
 from robust.show import terminal
 
@@ -167,89 +168,10 @@ def curve(
         Default: the curve ends at the smallest number of answers.
     """
     with _complaints():
-        asked = None if n is None else _whole_numbers(n)
-        if plot is not None:
-            _check_picture(plot)
-        from robust.adapters.scores import read_scores
-        from robust.measure.selection import select_best
-
-        bank = read_scores(
-            scores, proxy=proxy, true=true, group=group, on_nan=on_nan,
-            drop_short=drop_short,
+        curve_of_scores(
+            scores, n=n, format_=format_, picture=plot, proxy=proxy, true=true,
+            group=group, on_nan=on_nan, drop_short=drop_short,
         )  # fmt: skip
-        if asked is not None:
-            _check_range(asked, bank.size, drop_short)
-        selection = select_best(bank.proxy, bank.true, bank.group, asked)
-        if plot is not None:
-            _write_picture(selection, plot, scores.name)
-    _print_curve(selection, bank, format_, plot)
-
-
-def _whole_numbers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise ValueError(
-            f"--n is {text!r}; give whole numbers with commas between, such as 1,5,10"
-        ) from None
-
-
-def _check_range(asked, size, drop_short) -> None:
-    least, most = int(size.min()), int(size.max())
-    wrong = [value for value in asked if not 1 <= value <= least]
-    if wrong:
-        short = least < most and not drop_short
-        raise ValueError(
-            f"--n holds {wrong[0]}; give whole numbers from 1 to {least}, the smallest "
-            "number of answers to a prompt"
-            + (", or leave short prompts out with --drop-short" if short else "")
-        )
-
-
-def _check_picture(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"--plot {path} is a folder; name a file such as curve.png")
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(
-            f"--plot {path} ends in {path.suffix or path.name!r}; name a .png, .pdf or "
-            ".svg file"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"--plot {path}: there is no folder {str(path.parent)!r}; make it or name "
-            "another"
-        )
-
-
-def _write_picture(selection, path: Path, title: str) -> None:
-    from robust.show.plot import plot_bank
-
-    title = title.replace("$", r"\$")  # else matplotlib reads formulas
-    try:
-        plot_bank(selection, title=title).savefig(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write --plot {path}: {error.strerror or error}; name another file"
-        ) from error
-
-
-def _print_curve(selection, bank, format_: str, plot: Path | None) -> None:
-    import json
-
-    from robust.show import bank as words
-
-    if format_ == "json":
-        print(json.dumps(words.record(selection, bank), indent=1, allow_nan=False))
-        return
-    if format_ == "markdown":
-        print(words.markdown(selection, bank))
-        return
-    terminal.say(words.verdict_line(selection), style="bold")
-    print(f"\n{words.text(selection, bank)}\n")
-    for line in words.notes(selection, bank):
-        terminal.say(line, style="dim")
-    if plot is not None:
-        terminal.say(f"picture in {plot}")
 
 
 @contextlib.contextmanager

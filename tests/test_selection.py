@@ -5,6 +5,7 @@ import pytest
 
 from robust.measure.selection import power_by_group, select_best, within_std
 from robust.measure.verdict import Verdict
+from robust.show.sentence import verdict_line
 
 HARMONIC = np.append(0, np.cumsum(1 / np.arange(1, 1001)))
 
@@ -99,3 +100,14 @@ def test_many_groups_are_merged_for_the_verdict_only():
     error = (high - low)[-1] / 2 / 1.96
     assert abs(selection.divergence.true.mean[-1] - mean[-1]) < 5 * error
     np.testing.assert_allclose(selection.curve.true, -selection.curve.proxy)
+
+
+def test_what_would_have_decided_is_said_only_where_something_would():
+    proxy, group = bank(8, 64)
+    selection = select_best(proxy, bank(8, 64, seed=1)[0], group)
+    found = selection.divergence._replace(margin_needed=0.25, units_needed=20)
+    said = verdict_line(selection._replace(divergence=found))
+    assert "0.25 sd or about 20 prompts instead of 8 would have decided" in said
+    nothing = found._replace(margin_needed=np.inf, units_needed=0)
+    said = verdict_line(selection._replace(divergence=nothing))
+    assert said.endswith("the intervals are too wide for a margin of 0.10 sd")

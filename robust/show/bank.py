@@ -1,97 +1,13 @@
-"""Best-of-n on a score bank in words, tables and JSON."""
+"""Best-of-n on a score bank as a table, Markdown and JSON."""
 
 import numpy as np
 
-from robust.measure.verdict import LEAST_POWER, LEAST_UNITS, Reason, Verdict
+from robust.measure.verdict import Reason, Verdict
+from robust.show.sentence import at_position, column_writer, triple, verdict_line
 
 SCHEMA = 1
 COLUMNS = ("n", "KL", "proxy", "true", "true gain (sd)")
 _NEAR = 10  # n above N / 10 rests on few answers
-_MANY_TIES = 0.25
-# The smallest n whose power, 1/2 + ... + 1/n nats, may say robust or weak.
-_LEAST_N = 2 + int(np.argmax(np.cumsum(1 / np.arange(2, 999)) >= LEAST_POWER))
-
-
-def verdict_line(selection) -> str:
-    """One line on what best-of-n makes of the true value, with intervals.
-
-    Args:
-      selection: a `Selection`.
-    """
-    d, curve, end = selection.divergence, selection.curve, selection.read[-1]
-    verdict, n = Verdict(int(d.verdict)), curve.n[end]
-    proxy, true = _shower(curve, "proxy"), _shower(curve, "true")
-    gain = _triple(_at(selection.true_gain, end))
-    values = f"from {true(0, bare=True)} to {true(end)}, {gain} sd"
-    promise = f"the proxy rises from {proxy(0, bare=True)} to {proxy(end)}"
-    below = f"the drop is at most {float(d.drop_bound):.2f} sd"
-    if verdict is Verdict.DEGENERATE:
-        return _degenerate(selection)
-    peak = selection.read[int(d.peak)]
-    if verdict is Verdict.CATASTROPHIC:
-        best = f", after {true(peak)} at n = {curve.n[peak]}" if peak else ""
-        return (
-            f"catastrophic: the best of n = {n} is worse than an ordinary answer: "
-            f"{promise}, the true value falls {values}{best}"
-        )
-    if verdict is Verdict.STRONG:
-        return (
-            f"strong: harder selection does harm: {promise}, the true value peaks at "
-            f"{true(peak)} (n = {curve.n[peak]}) and ends at {true(end)} (n = {n}), a "
-            f"drop of {_triple(d.drop)} sd (p = {float(d.drop_p):.3f})"
-        )
-    if verdict is Verdict.ROBUST:
-        return (
-            f"robust up to n = {n} under best-of-n: {promise} and the true value "
-            f"{values}; {below}"
-        )
-    if verdict is Verdict.WEAK:
-        return (
-            f"weak: {promise} up to n = {n} and the true value does not follow: "
-            f"{values}; {below}"
-        )
-    return (
-        f"undecided: up to n = {n} the true value goes {values}; {_reason(selection)}"
-    )
-
-
-def _degenerate(selection) -> str:
-    if selection.proxy_std == 0:
-        return (
-            "degenerate: the proxy is the same for all answers to a prompt, so there "
-            "is nothing to select by"
-        )
-    return (
-        "degenerate: the true value is the same for all answers to a prompt, so "
-        "selection can neither gain nor lose"
-    )
-
-
-def _reason(selection) -> str:
-    d, groups = selection.divergence, selection.curve.groups
-    reason = Reason(int(d.reason))
-    if reason is Reason.FEW_UNITS:
-        if groups == 1:
-            return "a single prompt has no interval and never decides"
-        return f"{groups} prompts never decide, score at least {LEAST_UNITS}"
-    if reason is Reason.LITTLE_POWER:
-        remedies = []
-        if selection.curve.n[selection.read[-1]] < _LEAST_N:
-            remedies.append(f"n = {_LEAST_N} or more")
-        if selection.ties > _MANY_TIES or not remedies:
-            remedies.append("a proxy with fewer ties")
-        return (
-            f"no harm beyond {float(d.margin):g} sd is shown, and robust or weak takes "
-            f"{LEAST_POWER:g} nats of pressure, not {float(d.power[-1]):.1f}: "
-            f"{' and '.join(remedies)}"
-        )
-    # Many prompts are merged to fewer units; what is needed is said in prompts.
-    more = int(d.units_needed) * groups / int(d.units)
-    return (
-        f"the intervals are too wide for a margin of {float(d.margin):.2f} sd: "
-        f"{float(d.margin_needed):.2f} would have decided, or about {more:.0f} prompts "
-        f"instead of {groups}"
-    )
 
 
 def notes(selection, scores) -> list[str]:
@@ -161,14 +77,14 @@ def _units(selection, groups) -> str:
 def rows(selection, scores) -> list[list[str]]:
     """Cells under `COLUMNS`, one row per n that was asked for."""
     curve, least = selection.curve, scores.size.min()
-    proxy, true = _shower(curve, "proxy"), _shower(curve, "true")
+    proxy, true = column_writer(curve, "proxy"), column_writer(curve, "true")
     return [
         [
             f"{curve.n[i]}{'*' if curve.n[i] * _NEAR > least else ' '}",
             f"{curve.kl[i]:.2f}",
             proxy(i),
             true(i),
-            _triple(_at(selection.true_gain, i)) if i else "0",
+            triple(at_position(selection.true_gain, i)) if i else "0",
         ]
         for i in selection.asked
     ]
@@ -238,31 +154,3 @@ def record(selection, scores) -> dict:
 
 def _number(value):
     return float(value) if np.isfinite(value) else None
-
-
-def _at(interval, at):
-    return type(interval)(*(bound[at] for bound in interval))
-
-
-def _triple(interval) -> str:
-    mean, low, high = (float(value) for value in interval)
-    if np.isnan(low):
-        return f"{mean:+z.2f}"
-    return f"{mean:+z.2f} [{low:+z.2f}, {high:+z.2f}]"
-
-
-def _shower(curve, name: str):
-    """A function that writes a column's value at a position, digits to its spread."""
-    columns = [getattr(curve, name + bound) for bound in ("", "_low", "_high")]
-    finite = np.concatenate(columns)[~np.isnan(np.concatenate(columns))]
-    spread = np.ptp(finite) or np.abs(finite).max() or 1.0
-    fixed = spread > 1e-4 and np.abs(finite).max() < 1e7
-    style = f"z.{max(0, int(2 - np.floor(np.log10(spread))))}f" if fixed else ".5g"
-
-    def show(at, bare=False):
-        mean, low, high = (float(column[at]) for column in columns)
-        if bare or np.isnan(low):
-            return f"{mean:{style}}"
-        return f"{mean:{style}} [{low:{style}}, {high:{style}}]"
-
-    return show

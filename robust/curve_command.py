@@ -1,0 +1,105 @@
+"""What `robust curve` does: read scores, select, draw and print."""
+
+import json
+from pathlib import Path
+
+from robust.adapters.scores import read_scores
+from robust.measure.selection import select_best
+from robust.show import bank as words
+from robust.show import terminal
+
+
+def curve_of_scores(
+    path: Path,
+    *,
+    n: str | None,
+    format_: str,
+    picture: Path | None,
+    drop_short: bool,
+    **columns,
+) -> None:
+    """Print the best-of-n curve of a table of scored answers, and draw it.
+
+    Args:
+      path: the table.
+      n: whole numbers with commas between, or None.
+      format_: "table", "json" or "markdown".
+      picture: where to draw it, or None.
+      drop_short, columns: as `read_scores`.
+
+    Raises:
+      ValueError: in one line what was got, what was wanted and what to do.
+    """
+    asked = None if n is None else _whole_numbers(n)
+    if picture is not None:
+        _check_picture(picture)
+    scores = read_scores(path, drop_short=drop_short, **columns)
+    if asked is not None:
+        _check_range(asked, scores.size, drop_short)
+    selection = select_best(scores.proxy, scores.true, scores.group, asked)
+    if picture is not None:
+        _write_picture(selection, picture, path.name)
+    _print(selection, scores, format_, picture)
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"--n is {text!r}; give whole numbers with commas between, such as 1,5,10"
+        ) from None
+
+
+def _check_range(asked, size, drop_short) -> None:
+    least, most = int(size.min()), int(size.max())
+    wrong = [value for value in asked if not 1 <= value <= least]
+    if wrong:
+        short = least < most and not drop_short
+        raise ValueError(
+            f"--n holds {wrong[0]}; give whole numbers from 1 to {least}, the smallest "
+            "number of answers to a prompt"
+            + (", or leave short prompts out with --drop-short" if short else "")
+        )
+
+
+def _check_picture(path: Path) -> None:
+    if path.is_dir():
+        raise ValueError(f"--plot {path} is a folder; name a file such as curve.png")
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(
+            f"--plot {path} ends in {path.suffix or path.name!r}; name a .png, .pdf or "
+            ".svg file"
+        )
+    if not path.parent.is_dir():
+        raise ValueError(
+            f"--plot {path}: there is no folder {str(path.parent)!r}; make it or name "
+            "another"
+        )
+
+
+def _write_picture(selection, path: Path, title: str) -> None:
+    from robust.show.plot import plot_bank
+
+    title = title.replace("$", r"\$")  # else matplotlib reads formulas
+    try:
+        plot_bank(selection, title=title).savefig(path)
+    except OSError as error:
+        raise ValueError(
+            f"cannot write --plot {path}: {error.strerror or error}; name another file"
+        ) from error
+
+
+def _print(selection, scores, format_: str, picture: Path | None) -> None:
+    if format_ == "json":
+        print(json.dumps(words.record(selection, scores), indent=1, allow_nan=False))
+        return
+    if format_ == "markdown":
+        print(words.markdown(selection, scores))
+        return
+    terminal.say(words.verdict_line(selection), style="bold")
+    print(f"\n{words.text(selection, scores)}\n")
+    for line in words.notes(selection, scores):
+        terminal.say(line, style="dim")
+    if picture is not None:
+        terminal.say(f"picture in {picture}")
