@@ -12,7 +12,7 @@ import attacks
 import benchmarks
 import robust
 
-HEAVY = {"flax", "sklearn", "matplotlib", "torch"}
+HEAVY = {"flax", "sklearn", "matplotlib", "torch", "polars"}
 PACKAGES = (robust, attacks, benchmarks)
 FILES = {
     f"{package.__name__}/{file.relative_to(root)}": ast.parse(file.read_text())
