@@ -71,8 +71,10 @@ def list_() -> None:
         except ValueError as error:
             table.add_row(name, f"does not load: {error}", "", "")
             continue
-        cost = f"{attack.cost.queries} queries" + (
-            f" + {attack.cost.grads} gradients" if attack.cost.grads else ""
+        cost = _count(attack.cost.queries, "query", "queries") + (
+            " + " + _count(attack.cost.grads, "gradient", "gradients")
+            if attack.cost.grads
+            else ""
         )
         needs = ", ".join(sorted(attack.needs)) or "nothing"
         table.add_row(name, needs, cost, f"up to {attack.steps[-1]}")
@@ -85,6 +87,10 @@ def list_() -> None:
             about = f"does not load: {error}"
         table.add_row(name, about)
     terminal.show(table)
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 @app.command
