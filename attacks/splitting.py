@@ -20,6 +20,7 @@ class State(NamedTuple):
     survivors: jax.Array  # [] share above the last level
     acceptance: jax.Array  # [] share of moves accepted at the last level
     ancestor: jax.Array  # [M] the base draw each particle descends from
+    unrelated: jax.Array  # [] log share of unrelated pairs that refilling costs
     plateau: jax.Array  # [] bool: nothing lies above `top`
     top: jax.Array  # [] the plateau's score, nan before there is one
     at_top: jax.Array  # [] -ln P(score >= top), nats
@@ -34,9 +35,11 @@ def splitting(levels: int = 40, moves: int = 10) -> Attack:
     level is the base given a higher score, that is a quantilizer, and its KL to
     the base is the power -ln P(score > level), about ln 2 nats a level.
 
-    `info` holds the power table (`level`, `power`, `tie`, `kl`) and the signs of
-    trouble: `survivors` under 5 %, fewer than 100 distinct `ancestors`,
-    `acceptance` far from 30 %, and `plateau` (nothing above `top`; power stops).
+    `info` holds the power table (`level`, `power`, `tie`, `kl`), its standard
+    `error` in nats read off one run's ancestors (1 says that the run cannot tell),
+    and the signs of trouble: `survivors` under 5 %, fewer than 100 distinct
+    `ancestors`, `acceptance` far from 30 %, and `plateau` (nothing above `top`; power
+    stops).
 
     Args:
       levels: steps; 40 levels reach about 28 nats.
@@ -46,7 +49,8 @@ def splitting(levels: int = 40, moves: int = 10) -> Attack:
       ValueError: `levels` or `moves` below 1.
 
     Reference: Au & Beck 2001; Cérou et al. 2012, Statistics and Computing 22:795;
-    quantilizer: Taylor 2016.
+    quantilizer: Taylor 2016; error: Lee & Whiteley 2018, Biometrika 105:609, for
+    survivors that stay (see `_kept_apart`).
     """
     if levels < 1 or moves < 1:
         raise ValueError(f"got levels={levels}, moves={moves}; both must be above zero")
@@ -70,7 +74,7 @@ def _init(key, z, target):
         z, score, scale=jnp.full((), 0.5),
         level=jnp.full((), -jnp.inf), power=zero, tie=zero,
         survivors=jnp.ones(()), acceptance=jnp.full((), jnp.nan),
-        ancestor=jnp.arange(len(score)), plateau=jnp.zeros((), bool),
+        ancestor=jnp.arange(len(score)), unrelated=zero, plateau=jnp.zeros((), bool),
         top=jnp.full((), jnp.nan), at_top=jnp.full((), jnp.nan),
     )  # fmt: skip
 
@@ -85,14 +89,27 @@ def _step(moves, key, state, target):
     extinct = ~above.any()
 
     raised = _refill(key_refill, state, above)._replace(
-        level=level, power=state.power - jnp.log(share), tie=tie, survivors=share
-    )
+        level=level, power=state.power - jnp.log(share), tie=tie, survivors=share,
+        unrelated=state.unrelated + _kept_apart(above.sum(), num),
+    )  # fmt: skip
     raised = _move(moves, key_move, raised, target)
     stopped = state._replace(
         plateau=jnp.ones((), bool), survivors=share,
         top=level, at_top=tie,
     )  # fmt: skip
     return jax.tree.map(lambda a, b: jnp.where(extinct, a, b), stopped, raised)
+
+
+def _kept_apart(survivors, num):
+    """Log of how much rarer refilling makes pairs of unrelated parents, `[]`.
+
+    A pair of survivors a, b leaves m_a m_b pairs, m = 1 + its copies among the
+    num - survivors refilled: in the mean 1 + 2c + c^2 - c/survivors with c =
+    (num - survivors) / survivors. Without kinship it would leave (num/survivors)^2.
+    """
+    survivors = jnp.maximum(survivors, 1).astype(float)
+    copies = (num - survivors) / survivors
+    return -jnp.log1p(-copies / survivors / (1 + copies) ** 2)
 
 
 def _refill(key, state, above):
@@ -133,7 +150,10 @@ def _sample(key, state, target):
 
 def _info(key, state, target):
     num = len(state.ancestor)
-    present = jnp.zeros(num, bool).at[state.ancestor].set(True)
+    family = jnp.zeros(num).at[state.ancestor].add(1.0)
+    related = (family * (family - 1)).sum() / max(num * (num - 1), 1)
+    # Relative variance of P: unrelated pairs are independent draws of P squared.
+    variance = 1 - jnp.exp(state.unrelated) * (1 - related)
     return {
         "kl": state.power,
         "level": state.level,
@@ -141,7 +161,8 @@ def _info(key, state, target):
         "tie": state.tie,
         "survivors": state.survivors,
         "acceptance": state.acceptance,
-        "ancestors": present.sum(),
+        "ancestors": (family > 0).sum(),
+        "error": jnp.sqrt(jnp.maximum(variance, 0.0)),
         "plateau": state.plateau,
         "top": state.top,
         "at_top": state.at_top,
