@@ -6,8 +6,6 @@ import numpy as np
 
 from robust.measure.namespace import namespace
 
-_NODES, _WEIGHTS = np.polynomial.laguerre.laggauss(48)  # for an exponential
-
 
 class Calibration(NamedTuple):
     """Mean true value of base inputs by how rare their score is.
@@ -67,10 +65,19 @@ def selected(calibration: Calibration, power):
     """True value of the base given a score rarer than e^-power: `[...]` to `[...]`.
 
     What selection by score alone delivers (a quantilizer, or splitting): above a
-    threshold the rarity of the score is the threshold's plus an exponential.
+    threshold the rarity of the score is the threshold's plus an exponential. Exact
+    for the chain of chords that a calibration is.
 
     Args:
       power: nats, at least 0; -ln P(base scores above the threshold).
     """
-    xp = namespace(power, calibration.nats)
-    return calibration(xp.add.outer(xp.asarray(power), _NODES)) @ _WEIGHTS
+    xp = namespace(power, *calibration[:2])
+    power = xp.asarray(power, float)
+    nats, true = xp.asarray(calibration.nats), xp.asarray(calibration.true)
+    # A bin above the threshold adds its slope times the share of e^-t on it.
+    above = xp.maximum(-xp.subtract.outer(power, nats), 0.0)
+    width = xp.diff(nats)
+    slope = xp.diff(true) / xp.where(width > 0, width, 1.0)
+    slope = xp.expand_dims(slope, tuple(range(power.ndim)))
+    share = -xp.expm1(-xp.diff(above)) * xp.exp(-above[..., :-1])
+    return calibration(power) + (slope * share).sum(axis=-1)
