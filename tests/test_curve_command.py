@@ -1,6 +1,7 @@
 """`robust curve` as a user types it: figures, verdicts, formats."""
 
 import gzip
+import itertools
 import json
 import subprocess
 import sys
@@ -211,6 +212,54 @@ def test_table_markdown_and_picture(capsys):
     said = capsys.readouterr().out
     assert "| n | KL | proxy | true | true gain (sd) |\n|---:|---:|" in said
     assert "\n| 10\\* | 1.40 | " in said
+
+
+def test_ranking_within_prompts_is_told_from_the_pooled(capsys):
+    """Two prompts by hand; the third has equal true values and ranks nothing.
+
+    Of the pairs with different true values 1 of 1 is right in a and 1 of 5 in b,
+    where one more ties; pooled, all pairs are counted.
+    """
+    a, b, c = [(0, 0), (1, 1)], [(5, 5), (6, 5), (6, 7), (9, 4)], [(3, 2), (4, 2)]
+    rows = [
+        (name, *row)
+        for name, prompt in zip("abc", (a, b, c), strict=True)
+        for row in prompt
+    ]
+    Path("bank.csv").write_text(HEADER + "".join(f"{p},{r},{v}\n" for p, r, v in rows))
+    said = answer(capsys, "bank.csv")
+    pairs = list(itertools.combinations(rows, 2))
+    won = [
+        (1 + np.sign((p[1] - q[1]) * (p[2] - q[2]))) / 2
+        for p, q in pairs
+        if p[2] != q[2]
+    ]
+    np.testing.assert_allclose(said["pooled_concordance"], np.mean(won))
+    within = (1 + (1 + 0.5 + 0 + 0 + 0) / 5) / 2
+    np.testing.assert_allclose(said["within_concordance"], within)
+    assert (said["groups_ranked"], said["groups_without"]) == (2, 1)
+    line = said["notes"][-2]
+    assert f"a prompt has the higher proxy with probability {within:.3f} [" in line
+    assert f"pooled over prompts {said['pooled_concordance']:.3f}, which" in line
+    assert line.endswith("1 prompt left out whose proxies or true values are all equal")
+
+
+def test_many_prompts_are_ranked_from_some(capsys):
+    """P(right) of two normals with correlation 1/sqrt(2) is 1/2 + arcsin(r)/pi = 3/4.
+
+    Standard error: half a t interval over 2.
+    """
+    table, _ = bank(groups=4200, size=4)
+    save(table, table["proxy"] + np.random.default_rng(1).normal(size=len(table)))
+    said = answer(capsys, "bank.csv")
+    assert said["groups_ranked"] == 4096
+    assert "read from 4096 prompts drawn at random" in said["notes"][-2]
+    error = (said["within_concordance_high"] - said["within_concordance_low"]) / 4
+    assert abs(said["within_concordance"] - 0.75) < 5 * error
+    table, _ = bank(groups=2, size=300_000)
+    save(table, -table["proxy"])
+    said = answer(capsys, "bank.csv")
+    assert said["within_concordance"] == said["pooled_concordance"] == 0
 
 
 @needs_data

@@ -7,7 +7,8 @@ weights are off by whole units in banks of a million.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
+
+from robust.measure.bootstrap import t_interval
 
 _NEGLIGIBLE = 1e-18  # share of the weight that may be dropped: less than rounding does
 
@@ -60,33 +61,23 @@ def best_of_n_curve(proxy, true, group=None, n=None) -> BestOfN:
     Reference: Nakano et al. 2021, arXiv:2112.09332, appendix I; Gao, Schulman &
     Hilton 2022, arXiv:2210.10760; ties: derived below.
     """
-    proxy, true = _scores("proxy", proxy), _scores("true", true)
-    group = np.zeros(len(proxy), int) if group is None else _labels(group)
-    for name, rows in (("true", true), ("group", group)):
-        if len(rows) != len(proxy):
-            raise ValueError(
-                f"{name} has {len(rows)} rows and proxy {len(proxy)}; "
-                "pass one of each per answer"
-            )
-    order, start, size = _sorted_by_group(group)
-    n = _powers(size.min()) if n is None else _whole(n, size.min())
+    proxy, true, group = check_bank(proxy, true, group)
+    size, rows_by_size = rows_by_group(group)
+    n = doublings(size.min()) if n is None else check_n(n, size.min())
     proxy_by_group, true_by_group = np.empty((2, len(size), len(n)))
-    for count in np.unique(size):  # all groups of one size at a time
-        here = np.flatnonzero(size == count)
-        rows = order[start[here, None] + np.arange(count)]
+    for here, rows in rows_by_size:
         curves = _curves(proxy[rows], true[rows], n)
         proxy_by_group[here], true_by_group[here] = curves
-    proxy_low, proxy_high = _interval(proxy_by_group)
-    true_low, true_high = _interval(true_by_group)
+    proxy, true = t_interval(proxy_by_group), t_interval(true_by_group)
     return BestOfN(
         n=n,
         kl=np.log(n) - (n - 1) / n,  # as pressure.kl_best_of_n, but in float64
-        proxy=proxy_by_group.mean(axis=0),
-        true=true_by_group.mean(axis=0),
-        proxy_low=proxy_low,
-        proxy_high=proxy_high,
-        true_low=true_low,
-        true_high=true_high,
+        proxy=proxy.mean,
+        true=true.mean,
+        proxy_low=proxy.low,
+        proxy_high=proxy.high,
+        true_low=true.low,
+        true_high=true.high,
         groups=len(size),
         proxy_by_group=proxy_by_group,
         true_by_group=true_by_group,
@@ -109,7 +100,7 @@ def best_of_n_weights(n: int, size: int) -> np.ndarray:
 
     Reference: Nakano et al. 2021, arXiv:2112.09332, appendix I.
     """
-    (n,) = _whole(n, size)
+    (n,) = check_n(n, size)
     weights = np.zeros(size)
     weights[n - 1 :] = _top_weights(n, size, size - n + 1)
     return weights
@@ -128,38 +119,56 @@ def _top_weights(n, size, count):
     return n / size * np.exp(log_weights)
 
 
-def _held_ranks(n, size):
-    """Count the highest ranks that hold all weight but a negligible share.
+def held_weights(n: int, size: int) -> np.ndarray:
+    """Give `best_of_n_weights` of the highest ranks only, lowest of them first.
 
-    The ranks up to i hold C(i, n) / C(size, n), at most (i/size)^n.
+    They hold all weight but a share of 1e-18: the ranks up to i hold C(i, n) /
+    C(size, n), at most (i/size)^n.
     """
-    return int(min(size - n + 1, np.ceil(size * (1 - _NEGLIGIBLE ** (1 / n))) + 1))
+    held = np.ceil(size * (1 - _NEGLIGIBLE ** (1 / n))) + 1
+    return _top_weights(n, size, int(min(size - n + 1, held)))
 
 
-def _sorted_by_group(group):
-    """List the rows group by group, and where each group starts and its size."""
+def rows_by_group(group):
+    """Find the rows of each group, all groups of one size at a time.
+
+    Args:
+      group: label of each row, `[rows]`, from `check_bank`.
+
+    Returns:
+      answers to each group, `[G]` in the order of the labels, and an iterator over
+      the distinct sizes N: the groups of that size `[g]` and their rows `[g, N]`.
+    """
     order = np.argsort(group, kind="stable")
     group = group[order]
     start = np.flatnonzero(np.append(True, group[1:] != group[:-1]))
-    return order, start, np.diff(np.append(start, len(group)))
+    size = np.diff(np.append(start, len(group)))
+
+    def one_size(count):
+        here = np.flatnonzero(size == count)
+        return here, order[start[here, None] + np.arange(count)]
+
+    return size, map(one_size, np.unique(size))
 
 
 def _curves(proxy, true, n):
     """Compute the curves of scores [G, N] at n [A]: two arrays [G, A]."""
     order = np.argsort(proxy, axis=1)
     proxy = np.take_along_axis(proxy, order, axis=1)
-    true = _mean_over_ties(proxy, np.take_along_axis(true, order, axis=1))
+    true = mean_over_ties(proxy, np.take_along_axis(true, order, axis=1))
     curves = np.empty((2, len(proxy), len(n)))
     for column, best_of in enumerate(n):
-        size = proxy.shape[1]
-        weights = _top_weights(best_of, size, _held_ranks(best_of, size))
+        weights = held_weights(best_of, proxy.shape[1])
         curves[0, :, column] = proxy[:, -len(weights) :] @ weights
         curves[1, :, column] = true[:, -len(weights) :] @ weights
     return curves
 
 
-def _mean_over_ties(proxy, true):
-    """Replace true by its mean over answers of equal proxy; rows sorted by proxy.
+def mean_over_ties(proxy, true):
+    """Replace true by its mean over answers of equal proxy.
+
+    Args:
+      proxy, true: `[G, N]`, each row sorted by proxy.
 
     Why the plain weights are then exact: some member of a tie group is the best of
     a subset with probability [C(#<=v, n) - C(#<v, n)] / C(N, n), the sum of the
@@ -176,20 +185,26 @@ def _mean_over_ties(proxy, true):
     return np.repeat(mean, count).reshape(true.shape)
 
 
-def _interval(by_group):
-    """Bound the mean over groups by its 95 % t interval; nan for one group."""
-    groups = len(by_group)
-    mean = by_group.mean(axis=0)
-    if groups == 1:
-        return np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-    error = by_group.std(axis=0, ddof=1) / np.sqrt(groups)
-    half = stdtrit(groups - 1, 0.975) * error
-    return mean - half, mean + half
-
-
-def _powers(most):
+def doublings(most: int) -> np.ndarray:
     """List 1, 2, 4, ... up to `most`, and `most` itself."""
     return np.array(sorted({*(2**k for k in range(int(most).bit_length())), int(most)}))
+
+
+def check_bank(proxy, true, group=None):
+    """Check scored answers: float64 scores `[rows]` and labels quick to sort `[rows]`.
+
+    Raises:
+      ValueError: as `best_of_n_curve`.
+    """
+    proxy, true = _scores("proxy", proxy), _scores("true", true)
+    group = np.zeros(len(proxy), int) if group is None else _labels(group)
+    for name, rows in (("true", true), ("group", group)):
+        if len(rows) != len(proxy):
+            raise ValueError(
+                f"{name} has {len(rows)} rows and proxy {len(proxy)}; "
+                "pass one of each per answer"
+            )
+    return proxy, true, group
 
 
 def _scores(name, values):
@@ -236,7 +251,7 @@ def _labels(group):
     return np.fromiter((place[label] for label in group), int, len(group))
 
 
-def _whole(n, most):
+def check_n(n, most):
     """Check that every n is a whole number from 1 to `most`."""
     values = np.atleast_1d(n)
     wanted = f"whole numbers from 1 to {most}, the number of scores of a prompt"

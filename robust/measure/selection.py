@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robust.measure.bank import BestOfN, best_of_n_curve
+from robust.measure.bank import BestOfN, best_of_n_curve, doublings
 from robust.measure.bootstrap import Interval, t_interval
 from robust.measure.divergence import Divergence, divergence
+from robust.measure.within import Ranking, ranking_within
 
 _MOST_UNITS = 4096  # above it groups are merged: sign flips take 4,096 floats a unit
 _MERGED = 1024
+_RANKED_GROUPS = 4096  # whose ranking is read, and of whose answers so many
+_RANKED_ANSWERS = 2**18
 
 
 class Selection(NamedTuple):
@@ -27,6 +30,8 @@ class Selection(NamedTuple):
       power: mean over groups, nats, `[A]`.
       divergence: of the curve at `read`.
       ties: share of the answers whose proxy another answer in the group has too.
+      ranking: of the answers within groups, and pooled; of 4,096 groups at random
+        where there are more, and of a quarter of a million of their answers.
     """
 
     curve: BestOfN
@@ -39,6 +44,7 @@ class Selection(NamedTuple):
     power: np.ndarray
     divergence: Divergence
     ties: float
+    ranking: Ranking
 
 
 def select_best(proxy, true, group, n=None) -> Selection:
@@ -89,13 +95,8 @@ def select_best(proxy, true, group, n=None) -> Selection:
             *merged[:2], power=merged[2], scales=[float(s > 0) for s in scales]
         ),
         ties=ties,
+        ranking=_ranking(proxy, true, group),
     )
-
-
-def doublings(most: int) -> np.ndarray:
-    """List 1, 2, 4, ... up to `most`, and `most` itself."""
-    most = int(most)
-    return np.array(sorted({*(2**k for k in range(most.bit_length())), most}))
 
 
 def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
@@ -153,6 +154,27 @@ def within_std(scores, group) -> float:
     mean = np.bincount(group, scores) / size
     squares = np.bincount(group, (scores - mean[group]) ** 2)
     return float(scale * np.sqrt(np.mean(squares / (size - 1))))
+
+
+def _ranking(proxy, true, group):
+    """Read the ranking from random groups and answers, each time the same.
+
+    Means over random pairs are unbiased, and all of ten million answers would take
+    seconds.
+    """
+    rng, size = np.random.default_rng(0), np.bincount(group)
+    start, some = np.cumsum(size) - size, np.arange(len(size))
+    if len(size) > _RANKED_GROUPS:
+        some = rng.choice(some, _RANKED_GROUPS, replace=False)
+    most = _RANKED_ANSWERS // len(some)
+    rows = [
+        rng.choice(count, most, replace=False) if count > most else np.arange(count)
+        for count in size[some]
+    ]
+    rows = np.concatenate(
+        [first + row for first, row in zip(start[some], rows, strict=True)]
+    )
+    return ranking_within(proxy[rows], true[rows], group[rows])
 
 
 def _by_group(group):

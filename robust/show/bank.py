@@ -56,12 +56,36 @@ def notes(selection, scores) -> list[str]:
             f"* n above a tenth of the {least} answers: rests on the best few of a "
             f"prompt, on one at n = {least}"
         )
+    if selection.ranking.groups:
+        lines.append(_ranking(selection.ranking, groups))
     lines.append(_units(selection, groups))
     return lines
 
 
 def _count(number, what: str) -> str:
     return f"{number} {what}{'s' if number != 1 else ''}"
+
+
+def _ranking(ranking, groups) -> str:
+    """Say how well the proxy ranks two answers, within a prompt and pooled."""
+    mean, low, high = (float(value) for value in np.clip(ranking.concordance, 0, 1))
+    between = f" [{low:.3f}, {high:.3f}]" if ranking.groups > 1 else ""
+    line = (
+        "the better of two answers to a prompt has the higher proxy with probability "
+        f"{mean:.3f}{between} (chance: 0.5)"
+    )
+    if groups > 1:
+        line += (
+            f"; pooled over prompts {ranking.pooled_concordance:.3f}, which mixes in "
+            "how prompts differ"
+        )
+    read = ranking.groups + ranking.groups_without
+    if read < groups:
+        line += f"; read from {read} prompts drawn at random"
+    if ranking.groups_without:
+        left_out = _count(ranking.groups_without, "prompt")
+        line += f"; {left_out} left out whose proxies or true values are all equal"
+    return line
 
 
 def _units(selection, groups) -> str:
@@ -141,6 +165,7 @@ def record(selection, scores) -> dict:
         "proxy_sd": selection.proxy_std,
         "true_sd": selection.true_std,
         "ties": selection.ties,
+        **_ranking_record(selection.ranking),
         "groups": curve.groups,
         "answers": int(scores.size.sum()),
         "answers_least": int(scores.size.min()),
@@ -149,6 +174,20 @@ def record(selection, scores) -> dict:
         "dropped_prompts": scores.dropped_prompts,
         "lost_prompts": scores.lost_prompts,
         "notes": notes(selection, scores),
+    }
+
+
+def _ranking_record(ranking) -> dict:
+    mean, low, high = (_number(bound) for bound in ranking.concordance)
+    return {
+        "within_concordance": mean,
+        "within_concordance_low": low,
+        "within_concordance_high": high,
+        "within_kendall": _number(ranking.kendall.mean),
+        "within_spearman": _number(ranking.spearman.mean),
+        "pooled_concordance": _number(ranking.pooled_concordance),
+        "groups_ranked": ranking.groups,
+        "groups_without": ranking.groups_without,
     }
 
 

@@ -1,0 +1,172 @@
+"""One prompt's curves with its answers resampled, all replicates at once.
+
+Where there are several prompts they are the units, and their own intervals stand.
+With a single prompt the answers, drawn independently, are the only units there are:
+what comes out then says how sure this prompt's curve is, and nothing of others.
+
+A resample only changes how often each answer counts, so the bank is sorted once and
+a replicate is a cumulative count.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from robust.measure.bank import best_of_n_weights, check_bank, check_n
+from robust.measure.bootstrap import Interval
+from robust.measure.selection import within_std
+
+_IN_CACHE = 2**15  # answers resampled together
+_IN_MEMORY = 2**18
+_REACH = 16.0  # below the best, nats, to which tilts may be interpolated
+
+
+class Replicates(NamedTuple):
+    """Curves of resampled answers; B replicates, A values of n or of temperature.
+
+    Attributes:
+      kl: nats; `[A]` for best-of-n, where resampling leaves it alone, else `[B, A]`.
+      proxy, true: `[B, A]`.
+    """
+
+    kl: np.ndarray
+    proxy: np.ndarray
+    true: np.ndarray
+
+
+def resampled_best_of_n(proxy, true, n, index, plug_in: bool = False) -> Replicates:
+    """Compute the best-of-n curve of every resample of the answers to one prompt.
+
+    Consistent while n is far below N; near it the maximum of a resample is the
+    maximum of the bank too often.
+
+    Args:
+      proxy, true: finite scores of the answers to one prompt, `[N]`.
+      n: whole numbers from 1 to N, `[A]` or one.
+      index: answers drawn with replacement, `[B, N]`, as `draw_answers`.
+      plug_in: best of n draws with replacement, (i/N)^n, which is biased, instead of
+        the unbiased mean over subsets of n.
+
+    Raises:
+      ValueError: as `best_of_n_curve`; an index of another shape.
+
+    Reference: Nakano et al. 2021, arXiv:2112.09332, appendix I; Arcones & Giné 1992,
+    Annals of Statistics 20:655 (bootstrap of means over subsets).
+    """
+    proxy, true, index = _check(proxy, true, index)
+    size, n = len(proxy), check_n(n, len(proxy))
+    level, block, count = np.unique(proxy, return_inverse=True, return_counts=True)
+    mean = np.bincount(block, true) / count
+    tables = [_share_upto(best_of, size, plug_in) for best_of in n]
+    curves = np.empty((2, len(index), len(n)))
+    for here in _parts(index, _IN_CACHE):
+        drawn = block[index[here]]
+        count = _count(drawn, len(level))
+        reached = np.cumsum(count, axis=1)
+        if len(level) < size:  # equal proxies: their mean is that of those drawn
+            mean = _count(drawn, len(level), true[index[here]]) / np.maximum(count, 1)
+        for column, table in enumerate(tables):
+            weight = table[reached]
+            weight[:, 1:] -= weight[:, :-1].copy()
+            curves[0, here, column] = weight @ level
+            curves[1, here, column] = np.einsum("...k,...k->...", weight, mean)
+    return Replicates(np.log(n) - (n - 1) / n, *curves)
+
+
+def resampled_tilt(proxy, true, inverse_temperature, index) -> Replicates:
+    """Compute the tilted means of every resample of the answers to one prompt.
+
+    Args:
+      proxy, true: finite scores of the answers to one prompt, `[N]`, at least two.
+      inverse_temperature: `[A]`, as `tilt_curve` gives it: in 1/(standard deviation
+        of the proxy in the bank itself), the same for all resamples.
+      index: answers drawn with replacement, `[B, N]`, as `draw_answers`.
+
+    Raises:
+      ValueError: as `best_of_n_curve`; an index of another shape.
+    """
+    proxy, true, index = _check(proxy, true, index)
+    size, strength = len(proxy), np.atleast_1d(np.asarray(inverse_temperature, float))
+    scale = within_std(proxy, np.zeros(size, int)) or 1.0
+    score = (proxy - proxy.max()) / scale
+    at, spread = _nodes(strength, -score.min())
+    weight = np.exp(np.outer(score, at))
+    terms = np.hstack([weight, weight * score[:, None], weight * true[:, None]])
+    sums = [
+        _count(index[here], size).astype(float) @ terms
+        for here in _parts(index, _IN_MEMORY)
+    ]
+    parts = np.split(np.concatenate(sums), 3, axis=1)
+    total, mean, true = (part @ spread for part in parts)
+    mean, true = mean / total, true / total
+    kl = np.maximum(strength * mean - np.log(total / size), 0)
+    return Replicates(kl, proxy.max() + scale * mean, true)
+
+
+def _nodes(strength, reach):
+    """Choose where to sum, `[M]`, and the matrix from there to `strength`, `[M, A]`.
+
+    Sums of e^(strength score) are smooth in the strength: Chebyshev interpolation at
+    13 + R nodes is within 1e-15 of the largest weight where scores reach R/strength
+    below the best (its terms fall as Bessel functions I_k(R/2) e^(-R/2)). Up to
+    R = 16 all weights are above e^-16, so sums are within 1e-8.
+    """
+    end, span = strength.max(), strength.max() * reach
+    nodes = int(np.ceil(13 + min(span, _REACH)))
+    if len(strength) <= nodes or span > _REACH:
+        return strength, np.eye(len(strength))
+    place = np.cos(np.pi * (np.arange(nodes) + 0.5) / nodes)  # on [-1, 1]
+    series = np.polynomial.chebyshev.chebvander(place, nodes - 1) * 2 / nodes
+    series[:, 0] /= 2
+    values = np.polynomial.chebyshev.chebvander(2 * strength / end - 1, nodes - 1)
+    return end * (1 + place) / 2, series @ values.T
+
+
+def draw_answers(size: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
+    """Draw `[resamples, size]` answers with replacement."""
+    return np.random.default_rng(seed).integers(0, size, (resamples, size))
+
+
+def percentile_interval(point, replicates, coverage: float = 0.95) -> Interval:
+    """Bound a figure of one prompt, `[A]`, by the percentiles of `[B, A]` replicates.
+
+    Reference: Efron 1979, Annals of Statistics 7:1.
+    """
+    tail = (1 - coverage) / 2
+    return Interval(point, *np.quantile(replicates, [tail, 1 - tail], axis=0))
+
+
+def _check(proxy, true, index):
+    proxy, true, _ = check_bank(proxy, true)
+    index = np.asarray(index)
+    if index.ndim != 2 or index.shape[1] != len(proxy) or index.dtype.kind not in "iu":
+        raise ValueError(
+            f"index has shape {index.shape} and type {index.dtype}; pass whole numbers "
+            f"of shape (resamples, {len(proxy)}), one of each per answer"
+        )
+    if index.size and not 0 <= index.min() <= index.max() < len(proxy):
+        raise ValueError(
+            f"index holds {index.min()} to {index.max()}; pass 0 to {len(proxy) - 1}, "
+            "the places of the answers"
+        )
+    return proxy, true, index
+
+
+def _parts(index, at_once) -> Iterator[slice]:
+    step = max(1, at_once // index.shape[1])
+    return (slice(i, i + step) for i in range(0, len(index), step))
+
+
+def _count(index, size, weights=None):
+    """Count, or sum, what falls to each of `size` places in every row of `[B, N]`."""
+    weights = [None] * len(index) if weights is None else weights
+    rows = zip(index, weights, strict=True)
+    return np.stack([np.bincount(row, weight, size) for row, weight in rows])
+
+
+def _share_upto(n, size, plug_in):
+    """P(the best of n is among the lowest i), `[size + 1]`, i = 0..size."""
+    if plug_in:
+        return (np.arange(size + 1) / size) ** int(n)
+    return np.append(0.0, np.cumsum(best_of_n_weights(n, size)))
