@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from robust.measure.namespace import namespace
 
 EXACT_UNITS = 12  # up to here all sign patterns are enumerated
 RANDOM_FLIPS = 4095
+POWER = 0.8  # how often an effect must be found to count as one that would be seen
 
 
 class Interval(NamedTuple):
@@ -50,6 +51,77 @@ def t_interval(values, coverage: float = 0.95) -> Interval:
     half = quantile_t(values.shape[0], (1 + coverage) / 2) * standard_error(values)
     mean = values.mean(axis=0)
     return Interval(mean, mean - half, mean + half)
+
+
+class Equivalence(NamedTuple):
+    """Whether a mean is shown to lie within a margin of zero, `[...]`.
+
+    Attributes:
+      p: p value of "the mean lies at the margin or beyond"; small shows equivalence.
+      shown: the smallest margin within which these units show it, at 5 %.
+      visible: the difference that a two-sided 5 % test of as many units, as spread,
+        would have seen four times in five.
+    """
+
+    p: Any
+    shown: Any
+    visible: Any
+
+
+def equivalence(values, margin: float, alpha: float = 0.05) -> Equivalence:
+    """Test "no difference" by two one-sided t tests, so that it is shown, not assumed.
+
+    Args:
+      values: differences per unit, `[S, ...]`, on the host.
+      margin: difference that matters, in their units, above 0.
+
+    Returns:
+      `[...]` each; nan for a single unit.
+
+    Raises:
+      ValueError: a margin that is not above 0.
+
+    Reference: Schuirmann 1987, Journal of Pharmacokinetics and Biopharmaceutics
+    15:657; the visible difference: the usual sample-size formula, with t quantiles.
+    """
+    if not margin > 0:
+        raise ValueError(f"margin is {margin}; give the difference that matters, > 0")
+    values = np.asarray(values, float)
+    units, mean, error = (
+        len(values),
+        np.abs(values.mean(axis=0)),
+        standard_error(values),
+    )
+    with np.errstate(divide="ignore"):  # units that agree exactly: infinite t
+        p = 1 - stdtr(units - 1, (margin - mean) / error)
+    return Equivalence(
+        p,
+        mean + quantile_t(units, 1 - alpha) * error,
+        (quantile_t(units, 1 - alpha / 2) + quantile_t(units, POWER)) * error,
+    )
+
+
+def jackknife_interval(statistic, values, coverage: float = 0.95) -> Interval:
+    """Student's t interval of a smooth function of the mean curve, `[...]`.
+
+    From jackknife pseudo-values, one per unit left out; the estimate is the
+    function of the mean of all units.
+
+    Args:
+      statistic: mean curves `[M, ...]` to `[M]`.
+      values: `[S, ...]`.
+
+    Reference: Tukey 1958; Efron & Tibshirani 1993, An Introduction to the Bootstrap,
+    chapter 11.
+    """
+    xp, units = namespace(values), len(values)
+    total = values.sum(axis=0, keepdims=True)
+    whole = statistic(total / units)[0]
+    if units == 1:
+        return Interval(whole, xp.nan * whole, xp.nan * whole)
+    pseudo = units * whole - (units - 1) * statistic((total - values) / (units - 1))
+    half = quantile_t(units, (1 + coverage) / 2) * standard_error(pseudo)
+    return Interval(whole, whole - half, whole + half)
 
 
 def sign_flips(units: int, key=None):

@@ -2,13 +2,15 @@
 
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from robust.measure import bootstrap
 from robust.measure.bootstrap import Interval
 from robust.measure.namespace import namespace
+from robust.measure.shape import Shape, shape
+from robust.measure.standardise import check_curve, scales_of, standardise
 from robust.measure.verdict import (
+    ALPHA,
     MARGIN,
     MEANING,
     REASONS,
@@ -18,6 +20,8 @@ from robust.measure.verdict import (
     excess_of,
     what_is_needed,
 )
+
+_BROKEN = (Verdict.STRONG, Verdict.CATASTROPHIC)
 
 
 class Divergence(NamedTuple):
@@ -38,6 +42,10 @@ class Divergence(NamedTuple):
         exceed the margin, or -1 (no such checkpoint, or neither strong nor
         catastrophic).
       onset_first: first checkpoint where the fall could exceed it, or -1.
+      visible: the smallest drop that would have been found four times in five
+        wherever it began, base standard deviations: what a null could have missed.
+      shape: area, normalised drop height and stability, along power, or along the
+        checkpoints where no power was given.
       power: mean power, `[T]`; nan where none was given.
       verdict: a `Verdict` code.
       reason: a `Reason` code.
@@ -59,6 +67,8 @@ class Divergence(NamedTuple):
     drop_p: Any
     onset: Any
     onset_first: Any
+    visible: Any
+    shape: Shape
     power: Any
     verdict: Any
     reason: Any
@@ -76,9 +86,25 @@ class Divergence(NamedTuple):
             end = Interval(*(bound[..., -1] for bound in getattr(self, name)))
             lines.append(f"  {name + ' at the end':<22}{_show(end)} base sd")
         lines.append(f"  {'drop from the peak':<22}{_show(self.drop)} base sd")
+        if verdict not in _BROKEN and np.isfinite(self.visible):
+            lines.append(
+                f"  a drop of {float(self.visible):.2f} base sd would have been seen"
+            )
         if reason is Reason.WIDE and self.hints():
             lines.append(f"  {' or '.join(self.hints())} would have decided")
         return "\n".join(lines)
+
+    def peak_place(self, axis) -> Interval:
+        """The peak on an axis `[T]` such as `power`: the best, first and last place.
+
+        The bounds span `peak_set`, every checkpoint not simultaneously below the
+        best; an argmax itself has no bootstrap interval.
+        """
+        axis = namespace(axis, self.peak).asarray(axis)
+        inside = self.peak_set
+        low = namespace(axis, inside).where(inside, axis, np.inf).min()
+        high = namespace(axis, inside).where(inside, axis, -np.inf).max()
+        return Interval(axis[self.peak], low, high)
 
     def hints(self) -> list[str]:
         """What would have decided an undecided verdict: another margin, more units."""
@@ -134,87 +160,24 @@ def divergence(
     """
     given = (proxy, true, base_proxy, base_true, power, margin, healthy)
     xp = namespace(*given, *(scales or ()))
-    proxy, true = _check(xp, "proxy", proxy), _check(xp, "true", true)
+    proxy, true = check_curve(xp, "proxy", proxy), check_curve(xp, "true", true)
     if proxy.shape != true.shape:
         raise ValueError(
             f"proxy has shape {proxy.shape} and true {true.shape}; give equal shapes"
         )
     proxy, true = xp.atleast_2d(proxy), xp.atleast_2d(true)
-    proxy, true, constant = _standardise(
-        xp, proxy, true, _scales(xp, base_proxy, base_true, scales)
+    proxy, true, constant = standardise(
+        xp, proxy, true, scales_of(xp, base_proxy, base_true, scales)
     )
     known = power is not None
     if known:
-        power = xp.broadcast_to(_check(xp, "power", power), proxy.shape)
+        power = xp.broadcast_to(check_curve(xp, "power", power), proxy.shape)
     else:
         power = xp.full(proxy.shape, np.nan)
     flips = bootstrap.sign_flips(len(true), key)
     if xp is np:
         flips = np.asarray(flips)
     return _measure(proxy, true, power, known, constant, margin, healthy, flips)
-
-
-def _check(xp, name: str, values):
-    values = xp.asarray(values, float)
-    if values.ndim not in (1, 2) or values.shape[-1] < 2 or not values.size:
-        raise ValueError(
-            f"{name} has shape {values.shape}; give [seeds, checkpoints] or "
-            "[checkpoints], at least two checkpoints, the first of them the base"
-        )
-    _check_finite(name, values)
-    return values
-
-
-def _check_finite(name: str, values) -> None:
-    if isinstance(values, jax.core.Tracer):
-        return  # under jit values are unknown; NaN then shows in every bound
-    bad = ~np.isfinite(np.asarray(values))
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"{name} has {bad.sum()} non-finite of {bad.size} values, the first at "
-            f"{where}; repair or leave out those rows"
-        )
-
-
-def _scales(xp, base_proxy, base_true, scales):
-    if scales is not None:
-        if base_proxy is not None or base_true is not None:
-            raise ValueError("got scales and base draws; give one of them")
-        if len(scales) != 4:
-            raise ValueError(
-                f"scales has {len(scales)} entries; give "
-                "(proxy mean, proxy sd, true mean, true sd)"
-            )
-        return tuple(xp.asarray(value, float) for value in scales)
-    if base_proxy is None and base_true is None:
-        return None
-    if base_proxy is None or base_true is None:
-        raise ValueError("got draws of one of base_proxy and base_true; give both")
-    moments = []
-    for name, draws in (("base_proxy", base_proxy), ("base_true", base_true)):
-        draws = xp.asarray(draws, float)
-        if draws.ndim not in (1, 2) or draws.shape[-1] < 2:
-            raise ValueError(
-                f"{name} has shape {draws.shape}; give at least two draws, [N] or "
-                "[seeds, N]"
-            )
-        _check_finite(name, draws)
-        # Equal draws have no spread, though rounding of their mean may give one.
-        std = xp.where(xp.ptp(draws, axis=-1) == 0, 0.0, draws.std(axis=-1, ddof=1))
-        moments += [draws.mean(axis=-1), std]
-    return tuple(moments)
-
-
-def _standardise(xp, proxy, true, scales):
-    if scales is None:
-        return proxy, true, xp.all(xp.ptp(proxy, axis=1) == 0)
-    columns = [xp.broadcast_to(value, proxy.shape[:1])[:, None] for value in scales]
-    proxy_mean, proxy_std, true_mean, true_std = columns
-    constant = xp.all(proxy_std == 0) | xp.all(true_std == 0)
-    proxy = (proxy - proxy_mean) / xp.where(proxy_std == 0, 1.0, proxy_std)
-    true = (true - true_mean) / xp.where(true_std == 0, 1.0, true_std)
-    return proxy, true, constant
 
 
 def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Divergence:
@@ -235,6 +198,7 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
         end, rise, power[:, -1], growth, bound, p, known, constant, margin, healthy
     )
     broken = (verdict == Verdict.STRONG) | (verdict == Verdict.CATASTROPHIC)
+    axis = power if known else xp.arange(points, dtype=true.dtype)[None]
     needed, units_needed = what_is_needed(bound, excess, end, rise, growth, margin)
     return Divergence(
         divergence=bootstrap.t_interval(proxy - true),
@@ -244,6 +208,8 @@ def _measure(proxy, true, power, known, constant, margin, healthy, flips) -> Div
         drop=drop, drop_bound=bound, drop_p=xp.asarray(p),
         onset=xp.where(broken, onset, -1),
         onset_first=xp.where(broken, onset_first, -1),
+        visible=_visible(falls, flips, margin),
+        shape=shape(proxy, true, xp.broadcast_to(axis, true.shape)),
         power=mean_power, verdict=verdict, reason=reason,
         margin=xp.asarray(margin), margin_needed=needed,
         units=xp.asarray(units),
@@ -272,6 +238,16 @@ def _drop(falls, flips, margin):
     )
     excess = excess_of(one, margin - mean).max(), excess_of(both, mean - margin).min()
     return Interval(largest, low, high), xp.maximum((mean + one).max(), 0.0), excess
+
+
+def _visible(falls, flips, margin):
+    """Smallest drop found four times in five at the level of the verdict `strong`."""
+    xp, units = namespace(falls), len(falls)
+    if units == 1:
+        return xp.full((), np.nan)
+    multiplier = bootstrap.max_t_quantile(falls, flips, level=1 - ALPHA / 2)
+    reach = multiplier + bootstrap.quantile_t(units, bootstrap.POWER)
+    return margin + bootstrap.half_width(reach, falls).max()
 
 
 def _around_peak(true, peak, flips, margin):

@@ -38,23 +38,33 @@ def verdict_line(result) -> str:
     if verdict is Verdict.ROBUST:
         return (
             f"holds up to {power_text(result.curve)} under this attack: {promised}, "
-            f"the true value to {end}; drop at most {float(d.drop_bound):.2f}"
+            f"the true value to {end}; {_at_most(d)}"
         )
     if verdict is Verdict.WEAK:
         return (
             f"{pushed}, {promised} and the true value stayed at {end}: it no longer "
-            f"follows (drop at most {float(d.drop_bound):.2f})"
+            f"follows ({_at_most(d)})"
         )
     why = _undecided(d, result.curve.names["unit"])
     return f"{pushed}, {promised}, the true value to {end}; {why}"
+
+
+def _at_most(d) -> str:
+    return f"drop at most {float(d.drop_bound):.2f}, {_visible(d)}"
+
+
+def _visible(d) -> str:
+    return f"one of {float(d.visible):.2f} would have been seen"
 
 
 def _undecided(d, unit: str) -> str:
     reason = Reason(int(d.reason))
     if reason is Reason.WIDE:
         hints = " or ".join(d.hints()).replace("units", unit)
-        return f"undecided at a margin of {float(d.margin):.2f}" + (
-            f": {hints} would have decided" if hints else ""
+        return (
+            f"undecided at a margin of {float(d.margin):.2f}"
+            + (f": {hints} would have decided" if hints else "")
+            + f"; a drop of {float(d.visible):.2f} would have been seen"
         )
     return "undecided: " + {
         Reason.FEW_UNITS: f"{int(d.units)} {unit} never decide; it takes 6",
@@ -93,6 +103,20 @@ def causes_line(result) -> str:
     return (
         f"causes ({power_text(result.curve, at)}): {text}; divergence {_triple(total)}"
     )
+
+
+def shape_line(result) -> str:
+    """Where the peak may lie, and the curve as a whole."""
+    d = result.divergence
+    place, s = d.peak_place(result.curve.power.mean(axis=0)), d.shape
+    parts = [
+        f"peak between {float(place.low):.1f} and {float(place.high):.1f} nats",
+        f"divergence along the way {_triple(s.area)}",
+        f"true gain along the way {_triple(s.so)}",
+    ]
+    if np.isfinite(s.si.mean):
+        parts.append(f"stability {_triple(s.si)}, normalised drop {_triple(s.ndh)}")
+    return f"shape: {', '.join(parts)}"
 
 
 def adversarial_share(result, at: int):
@@ -183,6 +207,14 @@ def record(study) -> list[dict]:
             "peak_power": _number(result.divergence.power[int(result.divergence.peak)]),
             "drop": _numbers(result.divergence.drop),
             "drop_p": _number(result.divergence.drop_p),
+            "drop_visible": _number(result.divergence.visible),
+            "peak_place": _numbers(
+                result.divergence.peak_place(result.curve.power.mean(axis=0))
+            ),
+            "shape": {
+                name: _numbers(value)
+                for name, value in result.divergence.shape._asdict().items()
+            },
             "steps": result.curve.steps.tolist(),
             "queries": result.curve.queries.tolist(),
             "grads": result.curve.grads.tolist(),

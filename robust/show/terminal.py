@@ -7,6 +7,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
+from robust.show import summary
 from robust.show import table as words
 
 _OUT = Console(highlight=False)
@@ -48,7 +49,10 @@ def report(facts: dict[str, str], study) -> None:
     for result in study.results:
         verdict = words.verdict_of(result).name
         _OUT.print(f"\n[bold]{result.name}[/]: [{_COLOURS[verdict]}]{verdict}[/]")
-        lines = [words.verdict_line, words.causes_line, words.diagnosis_line]
+        lines = [
+            words.verdict_line, words.shape_line, words.causes_line,
+            words.diagnosis_line,
+        ]  # fmt: skip
         for line in lines[:1] if verdict == "DEGENERATE" else lines:
             say(line(result), indent=2)
     _OUT.print()
@@ -59,6 +63,8 @@ def report(facts: dict[str, str], study) -> None:
         table.add_row(name, *(row[i] for row in cells))
     show(table)
     say(words.NOTE, style="dim")
+    for line in summary.lines(study):
+        say(line)
 
 
 class Bar:
