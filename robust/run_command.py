@@ -1,10 +1,10 @@
 """`robust run`: from names on the command line to verdicts and a run folder."""
 
-import os
 import time
 from datetime import datetime
 from pathlib import Path
 
+from robust.cache import keep_compiled_programs
 from robust.show import terminal
 
 _DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
@@ -23,11 +23,12 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
     Raises:
       ValueError: anything that the user can mend.
     """
-    _persistent_cache()
+    keep_compiled_programs()
     import jax
 
     from robust import registry, store
     from robust.attack import Attack
+    from robust.show import summary
     from robust.show.table import record
     from robust.target import resolve
     from robust.task import Task
@@ -73,7 +74,10 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
         facts = {k: v() if callable(v) else v for k, v in task.facts.items()}
         pictures = _save(folder, facts, task.render, study, short)
     seconds = time.monotonic() - started
-    folder.write_info("complete", facts=facts, results=record(study), seconds=seconds)
+    folder.write_info(
+        "complete", facts=facts, results=record(study),
+        summary=summary.record(study), seconds=seconds,
+    )  # fmt: skip
     terminal.report(facts, study)
     names = ", ".join([*pictures, "report.md"])
     terminal.say(f"\n{names} in {folder.path} ({seconds:.0f} s)")
@@ -137,8 +141,9 @@ def _check_type(kind: str, name: str, made, wanted: type) -> None:
 
 
 def _save(folder, facts, render, study, title) -> list[str]:
+    from robust.show import summary
     from robust.show.plot import pictures
-    from robust.show.table import markdown, verdict_line
+    from robust.show.table import markdown, shape_line, verdict_line
 
     folder.write_arrays("reference.npz", study.reference)
     for result in study.results:
@@ -149,21 +154,11 @@ def _save(folder, facts, render, study, title) -> list[str]:
     lines = [f"# {title}\n"]
     lines += [f"* {name}: {text}" for name, text in facts.items()]
     lines += ["", markdown(study)]
-    lines += [f"* **{r.name}**: {verdict_line(r)}" for r in study.results]
+    for r in study.results:
+        lines += [f"* **{r.name}**: {verdict_line(r)}", f"  * {shape_line(r)}"]
+    lines += ["", *(f"* {line}" for line in summary.lines(study))]
     folder.write_text("report.md", "\n".join(lines) + "\n")
     figures = pictures(study, render, title)
     for name, figure in figures.items():
         folder.write_figure(name, figure)
     return list(figures)
-
-
-def _persistent_cache() -> None:
-    """Keep compiled programs between calls, in the command line only."""
-    import jax
-    import platformdirs
-
-    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
-        folder = platformdirs.user_cache_dir("robust-to-optimization")
-        jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,0 +1,145 @@
+"""Test the whole pipeline on planted problems: how often is its verdict wrong?"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import optax
+
+from robust import planted
+from robust.measure.verdict import Verdict
+from robust.registry import make
+from robust.study import study
+
+SETTINGS = {"seeds": 8, "keep": 1024, "draws": 2**14, "judged": 2048}
+# Adam would leave the proxy's own direction, along which the answers are known.
+_STRAIGHT = optax.sgd(1.0)
+TOLERATED = 0.08  # error rate that the upper bound must stay below to be shown sound
+
+
+class Rate(NamedTuple):
+    """Verdicts on one attack on one problem over replicated draws.
+
+    Attributes:
+      problem, attack: which.
+      replicates: how many, R.
+      said: verdict -> count.
+      right: share of correct verdicts.
+      wrong: share of errors (a false alarm, a missed fall, a false pass).
+      low, high: 95 % Clopper-Pearson bounds on `wrong`.
+    """
+
+    problem: str
+    attack: str
+    replicates: int
+    said: dict[Verdict, int]
+    right: float
+    wrong: float
+    low: float
+    high: float
+
+    @property
+    def kind(self) -> str:
+        """What an error on this cell is."""
+        return "miss" if self.problem in _PLANTED_FALLS else "false alarm or pass"
+
+
+_PLANTED_FALLS = ("hump", "heavy tail", "reversed")
+
+
+def clopper_pearson(count, total, level: float = 0.95) -> tuple[float, float]:
+    """Bound a probability by `count` events in `total` trials, exactly.
+
+    Reference: Clopper & Pearson 1934, Biometrika 26:404.
+    """
+    from scipy.special import betaincinv
+
+    tail = (1 - level) / 2
+    low = betaincinv(count, total - count + 1, tail) if count else 0.0
+    high = betaincinv(count + 1, total - count, 1 - tail) if count < total else 1.0
+    return float(low), float(high)
+
+
+def attacks() -> list:
+    """The default attacks, small enough to be replicated hundreds of times."""
+    made = [
+        make("attack", "best_of_n", most=planted.MOST),
+        make("attack", "splitting", levels=planted.LEVELS, moves=5),
+        make(
+            "attack", "gradient_ascent", radius=planted.RADIUS, norm="l2",
+            optimizer=_STRAIGHT, learning_rate=0.5, steps=40,
+        ),
+    ]  # fmt: skip
+    return [attack._replace(slots=SETTINGS["keep"]) for attack in made]
+
+
+def replicate(problem: planted.Problem, key) -> dict[str, Verdict]:
+    """Draw a problem once, run the whole pipeline, and give each attack's verdict."""
+    key_task, key_study = jax.random.split(key)
+    task = planted.task(problem, key_task)
+    found = study(task, attacks(), key=key_study, **SETTINGS)
+    return {r.name: Verdict(int(r.divergence.verdict)) for r in found.results}
+
+
+def selftest(
+    replicates: int,
+    key,
+    on_progress: Callable[[str, float], None] | None = None,
+) -> list[Rate]:
+    """Count right and wrong verdicts over replicated draws of every problem.
+
+    Args:
+      replicates: draws of each problem, at least 1.
+      key: a typed key.
+      on_progress: called with the problem's name and the share done.
+
+    Raises:
+      ValueError: `replicates` below 1.
+    """
+    if replicates < 1:
+        raise ValueError(f"replicates is {replicates}; give a whole number above zero")
+    problems = planted.problems()
+    rates = []
+    for number, problem in enumerate(problems):
+        said = {name: Counter() for name in problem.answers}
+        for turn, key_turn in enumerate(_keys(key, number, replicates)):
+            if on_progress:
+                done = (number + turn / replicates) / len(problems)
+                on_progress(f"{problem.name}, draw {turn + 1} of {replicates}", done)
+            for name, verdict in replicate(problem, key_turn).items():
+                if name in said:
+                    said[name][verdict] += 1
+        rates += [_rate(problem, name, count) for name, count in said.items()]
+    return rates
+
+
+def _keys(key, number: int, replicates: int) -> Iterator:
+    return iter(jax.random.split(jax.random.fold_in(key, number), replicates))
+
+
+def _rate(problem, attack: str, said: Counter) -> Rate:
+    answer, total = problem.answers[attack], said.total()
+    right, wrong = (
+        sum(said[verdict] for verdict in part) for part in (answer.right, answer.wrong)
+    )
+    bounds = clopper_pearson(wrong, total)
+    return Rate(
+        problem.name, attack, total, dict(said), right / total, wrong / total, *bounds
+    )
+
+
+def sound(rates: list[Rate]) -> bool | None:
+    """Whether all error rates are shown tolerable; False where one is shown not to be.
+
+    None where the replicates are too few to say.
+    """
+    if any(rate.low > TOLERATED for rate in rates):
+        return False
+    return True if all(rate.high < TOLERATED for rate in rates) else None
+
+
+def worst(rates: list[Rate]) -> Rate:
+    """The cell with the highest upper bound."""
+    return rates[int(np.argmax([rate.high for rate in rates]))]
