@@ -64,4 +64,7 @@ def _sample(key, state, target):
 
 
 def _info(key, state, target):
-    return {"kl": pressure.kl_best_of_n(state.n)}
+    return {
+        "kl": pressure.kl_best_of_n(state.n),
+        "chi2": pressure.chi2_best_of_n(state.n),
+    }

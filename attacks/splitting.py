@@ -19,6 +19,7 @@ class State(NamedTuple):
     tie: jax.Array  # [] -ln P(score >= level), nats
     survivors: jax.Array  # [] share above the last level
     acceptance: jax.Array  # [] share of moves accepted at the last level
+    refreshed: jax.Array  # [] share of the latents' variance renewed by its moves
     ancestor: jax.Array  # [M] the base draw each particle descends from
     unrelated: jax.Array  # [] log share of unrelated pairs that refilling costs
     plateau: jax.Array  # [] bool: nothing lies above `top`
@@ -74,15 +75,21 @@ def _init(key, z, target):
         z, score, scale=jnp.full((), 0.5),
         level=jnp.full((), -jnp.inf), power=zero, tie=zero,
         survivors=jnp.ones(()), acceptance=jnp.full((), jnp.nan),
+        refreshed=jnp.ones(()),
         ancestor=jnp.arange(len(score)), unrelated=zero, plateau=jnp.zeros((), bool),
         top=jnp.full((), jnp.nan), at_top=jnp.full((), jnp.nan),
     )  # fmt: skip
 
 
 def _step(moves, key, state, target):
+    median = jnp.sort(state.score)[(len(state.score) - 1) // 2]
+    return _raise_to(median, moves, key, state, target)
+
+
+def _raise_to(level, moves, key, state, target):
+    """Condition the particles on scores above a level, `[]`, and move them there."""
     key_refill, key_move = jax.random.split(key)
     num = len(state.score)
-    level = jnp.sort(state.score)[(num - 1) // 2]
     above = state.score > level
     share = above.mean()
     tie = state.power - jnp.log(jnp.mean(state.score >= level))
@@ -141,7 +148,24 @@ def _move(moves, key, state, target):
 
     carry = (state.z, state.score, state.scale, jnp.zeros(()))
     z, score, scale, accepted = jax.lax.fori_loop(0, moves, body, carry)
-    return state._replace(z=z, score=score, scale=scale, acceptance=accepted / moves)
+    return state._replace(
+        z=z, score=score, scale=scale, acceptance=accepted / moves,
+        refreshed=_refreshed(state.z, z),
+    )  # fmt: skip
+
+
+def _refreshed(before, after):
+    """Mean squared move over that of a fresh draw, twice the variance: 0 to 1."""
+
+    def squares(old, new):
+        old, new = old.astype(float), new.astype(float)
+        return ((new - old) ** 2).sum(), 2 * (
+            (new - new.mean(0, keepdims=True)) ** 2
+        ).sum()
+
+    pairs = [*map(squares, jax.tree.leaves(before), jax.tree.leaves(after))]
+    moved, fresh = (sum(part) for part in zip(*pairs, strict=True))
+    return jnp.minimum(moved / jnp.maximum(fresh, 1e-30), 1.0)
 
 
 def _sample(key, state, target):
@@ -156,11 +180,13 @@ def _info(key, state, target):
     variance = 1 - jnp.exp(state.unrelated) * (1 - related)
     return {
         "kl": state.power,
+        "chi2": jnp.expm1(state.power),  # of a quantilizer, 1/P - 1
         "level": state.level,
         "power": state.power,
         "tie": state.tie,
         "survivors": state.survivors,
         "acceptance": state.acceptance,
+        "refreshed": state.refreshed,
         "ancestors": (family > 0).sum(),
         "error": jnp.sqrt(jnp.maximum(variance, 0.0)),
         "plateau": state.plateau,

@@ -34,10 +34,12 @@ class Attack(NamedTuple):
       sample: `(key, state, target) -> x`, look without pushing; exchangeable over
         slots, never sorted.
       info: `(key, state, target) -> dict` of arrays, read once per checkpoint.
-        Reserved names, in nats: `kl`, `level`, `power`, `tie`.
+        Reserved names, in nats: `kl`, `level`, `power`, `tie`; and `chi2`, claimed
+        only by attacks that select by score alone.
       cost: what is spent per slot.
       steps: natural checkpoints.
-      needs: among "gradient", "continuous", "tokens", "move", "log_prob", "policy".
+      needs: among "gradient", "continuous", "tokens", "embedding", "move",
+        "log_prob", "policy".
       name: what the command line calls it.
       slots: how many slots the attack works well with.
     """
@@ -69,6 +71,10 @@ _LACK = {
     "tokens": (
         "its inputs are not integer tokens",
         "use gradient_ascent, splitting or best_of_n",
+    ),
+    "embedding": (
+        "its proxy shows no differentiable embedding of tokens [num, length]",
+        "give robust.Embedded(table, head), or use genetic, beam or splitting",
     ),
     "move": (
         "its base has no move that leaves it invariant",

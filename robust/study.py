@@ -1,20 +1,17 @@
-"""From a task and attacks to curves, causes, diagnoses and verdicts."""
+"""From a task and attacks to what they show: run, judge, assess."""
 
 import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import NamedTuple
 
 import jax
-import numpy as np
 
 from robust import reference as ref
+from robust.assess import Study, assess
 from robust.attack import Attack, check_needs
+from robust.handle import merged, on_oracle, restrict
 from robust.judge import check_finite, score
-from robust.measure import bootstrap, calibration, causes, diagnosis
-from robust.measure.curve import Curve, curve, mean_rater
-from robust.measure.divergence import Divergence
-from robust.measure.realised import gain
+from robust.probe import probe
 from robust.progress import Job, Phase, Progress, Stopped
 from robust.registry import make, names
 from robust.target import PerSeed, capabilities, resolve
@@ -23,45 +20,7 @@ from robust.trace import Checkpoint, Trace, run
 
 _TABLE = "splitting"  # the attack whose levels are the power table
 _TABLE_RUN = "power table"
-_POPULATION = ("survivors", "ancestors", "plateau")
-_PLATEAU = ("plateau", "top", "at_top")
 _AT_ONCE = 2  # one attack compiles while another runs
-
-
-class Result(NamedTuple):
-    """What one attack did.
-
-    Attributes:
-      name: of the attack.
-      trace, true: what it found, and the judge's scores of it, `[S, T, K]`.
-      curve: on the scales of the base.
-      causes: parts of the divergence per unit and checkpoint, `[U, T]`.
-      findings: the diagnosis.
-      divergence: metrics and verdict.
-    """
-
-    name: str
-    trace: Trace
-    true: np.ndarray
-    curve: Curve
-    causes: causes.Causes
-    findings: list[diagnosis.Finding]
-    divergence: Divergence
-
-
-class Study(NamedTuple):
-    """All attacks on one task.
-
-    Attributes:
-      reference: the base as proxy and judge see it.
-      expected: what selection by score alone delivers: power `[G]` in nats and true
-        gain `[U, G]` in base standard deviations.
-      results: one per attack, in the order given.
-    """
-
-    reference: ref.Reference
-    expected: tuple[np.ndarray, np.ndarray]
-    results: list[Result]
 
 
 def study(
@@ -73,6 +32,8 @@ def study(
     keep: int = 64,
     draws: int = 2**17,
     judged: int = 2048,
+    handles: bool = False,
+    regret: bool = False,
     on_phase: Callable[[Phase], None] | None = None,
     on_trace: Callable[[str, Trace], None] | None = None,
     on_checkpoint: Callable[[str, Checkpoint], None] | None = None,
@@ -92,6 +53,10 @@ def study(
       keep: candidates per seed and checkpoint that the judge sees.
       draws: base draws per seed for the scales of the proxy.
       judged: how many of them the judge sees.
+      handles: also restrict each attack that searches inputs to each of the task's
+        handles, to see which features carry the adversarial part.
+      regret: also run each attack on the task's oracle, to see what optimizing the
+        judge itself would have given.
       on_phase: called with progress.
       on_trace: called with the name and trace of each attack as it ends.
       on_checkpoint: called with the attack's name and what `resume` wants back.
@@ -100,18 +65,22 @@ def study(
 
     Raises:
       NeedsError: an attack needs what the target lacks; before anything runs.
-      ValueError: wrong shapes or non-finite scores of proxy or judge.
+      ValueError: wrong shapes or non-finite scores of proxy or judge; handles or
+        regret of a task that names no handles or has no oracle.
     """
     _check(task, attacks, seeds, keep, draws, judged)
     target = resolve(task.target, 0, _first(task.context))
     for attack in attacks:
         check_needs(attack, target)
     offers = capabilities(target)
-    key_draws, key_table, key_run, key_ties = jax.random.split(key, 4)
-    jobs = {a.name: Job(a, key_run, resume=(resume or {}).get(a.name)) for a in attacks}
+    key_draws, key_table, key_run, key_ties, key_probe = jax.random.split(key, 5)
+    jobs = {a.name: Job(a, key_run, task.target) for a in attacks}
+    apart = _on_handles(task, attacks, key_run) if handles else {}
+    ideal = _on_oracle(task, attacks, key_run) if regret else {}
+    jobs = jobs | apart | ideal
     table_attack = _table_attack(attacks, offers)
     if table_attack is not None:
-        jobs = {_TABLE_RUN: Job(table_attack, key_table), **jobs}
+        jobs = {_TABLE_RUN: Job(table_attack, key_table, task.target), **jobs}
     progress = Progress(jobs, on_phase)
     rows = {"seeds": seeds, "context": task.context}
 
@@ -124,9 +93,11 @@ def study(
             job = jobs[name]
             watch = progress.watch(name, None if is_table else on_checkpoint)
             trace = run(
-                job.attack, task.target, job.key,
-                keep=keep, on_checkpoint=watch, resume=job.resume, **rows,
+                job.attack, job.target, job.key, keep=keep, on_checkpoint=watch,
+                resume=(resume or {}).get(name), **rows,
             )  # fmt: skip
+            if job.handle is not None:
+                trace = trace._replace(x=merged(trace.x, job.handle))
             if on_trace and not is_table:
                 on_trace(name, trace)
         check_finite("proxy", trace.proxy, trace.proxy.shape)
@@ -136,10 +107,51 @@ def study(
     table = found.pop(_TABLE_RUN, (None, None))
     reference = ref.reference(*drawn, *table)
     progress.say("measuring")
-    runs = [(jobs[name].attack, *pair) for name, pair in found.items()]
-    measured = _measure(reference, runs, offers, key_ties)
+    whole = [(a, *found[a.name]) for a in attacks]
+    probed = probe(task.target, key_probe, drawn[0].x, [w[1] for w in whole], **rows)
+    measured = assess(
+        reference, whole, offers, probed, key_ties,
+        handles=[(apart[name].attack, *found[name]) for name in apart],
+        ideal={a.name: found[_on_judge(a)] for a in attacks if _on_judge(a) in ideal},
+    )  # fmt: skip
     progress.say("done", 1.0)
     return measured
+
+
+def _on_handles(task, attacks, key) -> dict[str, Job]:
+    """The attacks that search inputs, each restricted to each handle."""
+    if not task.handles:
+        raise ValueError("the task names no handles; give Task(handles={name: mask})")
+    jobs = {}
+    for attack in attacks:
+        if not attack.needs & {"continuous", "tokens"}:
+            continue  # selects whole inputs, see `restrict`
+        for name, handle in task.handles.items():
+            part = attack._replace(name=f"{attack.name}@{name}")
+            target = restrict(task.target, handle)
+            jobs[part.name] = Job(part, key, target, handle)
+    if not jobs:
+        raise ValueError(
+            "no attack searches inputs from a start, so none can be restricted to a "
+            "handle; add --attack gradient_ascent"
+        )
+    return jobs
+
+
+def _on_judge(attack) -> str:
+    return f"{attack.name}@judge"
+
+
+def _on_oracle(task, attacks, key) -> dict[str, Job]:
+    """The same attacks on the judge itself."""
+    if task.oracle is None:
+        raise ValueError(
+            "the task has no oracle, the judge as a JAX function; give Task(oracle=...)"
+        )
+    target = on_oracle(task.target, task.oracle)
+    return {
+        _on_judge(a): Job(a._replace(name=_on_judge(a)), key, target) for a in attacks
+    }
 
 
 def _attack_and_judge(judge, draw, attack, names, progress):
@@ -214,83 +226,3 @@ def _pool(workers: int):
     finally:
         # After an error nobody waits for what is still queued.
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _measure(reference, found, offers, key) -> Study:
-    key_base, key_shell, key_trace = jax.random.split(key, 3)
-    expected = _calibrate(reference, key_base, key_shell)
-    parts = []
-    for attack, trace, true in found:
-        # One key for all attacks: ties at row 0 are broken alike.
-        line = curve(trace, true, reference, key_trace)
-        part = _causes(trace, mean_rater(true), reference, expected, key_trace)
-        parts.append((attack, trace, true, line, part))
-    health = _diagnose([(p[0], p[1], p[3]) for p in parts], offers)
-    results = []
-    for (attack, trace, true, line, part), findings in zip(parts, health, strict=True):
-        line = line._replace(healthy=diagnosis.healthy(findings))
-        results.append(
-            Result(attack.name, trace, true, line, part, findings, line.divergence())
-        )
-    unit = found[0][1].unit
-    grid = np.linspace(0.0, max(min(float(c.nats[-1]) for c in expected) - 1, 0.1), 200)
-    delivered = np.stack([calibration.selected(c, grid) for c in expected])
-    return Study(reference, (grid, bootstrap.by_unit(delivered, unit)), results)
-
-
-def _calibrate(reference, key_base, key_shell) -> list[calibration.Calibration]:
-    """One calibration per row, true values in base standard deviations."""
-    num = reference.true.shape[1]
-    nats = [reference.nats(reference.proxy[:, :num], key_base)[0]]
-    true = [reference.true]
-    if reference.shell_proxy.shape[1]:
-        nats.append(reference.nats(reference.shell_proxy, key_shell)[0])
-        true.append(reference.shell_true)
-    nats, true = np.concatenate(nats, axis=1), np.concatenate(true, axis=1)
-    _, _, mean, std = reference.scales
-    true = gain(true, mean[:, None], std[:, None])
-    return list(map(calibration.calibrate, nats, true))
-
-
-def _causes(trace, true, reference, expected, key) -> causes.Causes:
-    keep = true.shape[2]
-    nats, beyond = (array[:, :, :keep] for array in reference.nats(trace.proxy, key))
-    means = np.stack([c(n) for c, n in zip(expected, nats, strict=True)])
-    # Past the middle of its last bin a calibration is an extrapolation.
-    last = np.array([c.nats[-1] for c in expected])
-    beyond = beyond | (nats > last[:, None, None])
-    proxy_mean, proxy_std, true_mean, true_std = (
-        scale[:, None, None] for scale in reference.scales
-    )
-    parts = causes.split(
-        gain(trace.proxy[:, :, :keep].astype(float), proxy_mean, proxy_std),
-        gain(true, true_mean, true_std),
-        means, beyond, reference.rho[:, None],
-    )  # fmt: skip
-    return causes.Causes(*(bootstrap.by_unit(part, trace.unit) for part in parts))
-
-
-def _diagnose(found, offers) -> list[list[diagnosis.Finding]]:
-    gradients = {a.name for a, _, _ in found if a.cost.grads > 0}
-    families = {"gradient" if a.name in gradients else "black box" for a, _, _ in found}
-    rivals = [
-        (a.name, line.proxy, line.queries)
-        for a, _, line in found
-        if a.name not in gradients
-    ]
-    health = []
-    for attack, trace, line in found:
-        uses = attack.name in gradients
-        zero, bad = (trace.info.get(n) for n in ("zero_gradient", "nonfinite_gradient"))
-        claims = bool(np.isfinite(line.kl[:, -1]).all())
-        spent = float(trace.queries[-1] + 2 * trace.grads[-1])
-        health.append([
-            diagnosis.zero_gradient(None if zero is None else (zero + bad)[:, 0]),
-            diagnosis.budget_doubling(line.proxy, trace.steps, claims),
-            diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
-            diagnosis.population(*map(trace.info.get, _POPULATION)),
-            diagnosis.plateau(*map(trace.info.get, _PLATEAU)),
-            diagnosis.claimed_kl(line.kl[:, -1], line.power[:, -1]),
-            diagnosis.both_families("gradient" in offers, families),
-        ])  # fmt: skip
-    return health

@@ -10,6 +10,7 @@ from scipy import stats
 
 from attacks import splitting
 from robust import Target, bind, gaussian, pool, run, tokens
+from robust.measure import diagnosis
 
 # Five sites of a motif of probability e^-9.2, and a sixth that never comes up.
 LOGITS = np.log([[0.16, 0.5, 0.34]] * 5 + [[1e-20, 0.5, 0.5]])
@@ -210,3 +211,19 @@ def test_undefined_scores_lie_below_all_others(holes):
 def test_counts_must_be_positive(options):
     with pytest.raises(ValueError, match=r"got levels=\d+, moves=\d+; both must be"):
         splitting(**options)
+
+
+def needle(x):
+    """A ratio whose heights lie where three coordinates all but vanish."""
+    return x[:, 1] / jnp.sqrt((x[:, 2:5] ** 2).mean(axis=1))
+
+
+def test_particles_that_hardly_move_are_noticed():
+    """A linear proxy renews a tenth at 14 nats; a ratio next to nothing."""
+    proxy = bind(linear, jnp.full(8, 8**-0.5), jnp.array(jnp.inf))
+    mixed = push(proxy, gaussian(8), 20, seeds=4, slots=512).info["refreshed"]
+    stuck = push(needle, gaussian(8), 20, seeds=4, slots=512).info["refreshed"]
+    assert diagnosis.mixing(mixed).status is diagnosis.Status.OK
+    assert diagnosis.mixing(stuck).status is diagnosis.Status.FAIL
+    assert diagnosis.mixing(None).status is diagnosis.Status.EXEMPT
+    assert np.all((mixed > 0) & (mixed <= 1))

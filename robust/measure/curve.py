@@ -26,6 +26,8 @@ class Curve(NamedTuple):
       scales: (proxy mean, proxy sd, true mean, true sd) of the base, `[U]` each.
       rho: correlation of proxy and true value on the base, `[U]`.
       names: the attack, and what a unit is: "seeds" or "prompts".
+      chi2: the attack's own claim of its chi-squared divergence to the base, `[U,
+        T]`, for attacks that select by score alone; nan where it makes none.
       healthy: False when a diagnosis of the attack failed or was not made; the
         verdict is then neither robust nor weak.
     """
@@ -41,6 +43,7 @@ class Curve(NamedTuple):
     scales: tuple[np.ndarray, ...]
     rho: np.ndarray
     names: dict[str, str]
+    chi2: np.ndarray | float = np.nan
     healthy: bool = True
 
     @property
@@ -111,6 +114,7 @@ def curve(trace, true, reference, key) -> Curve:
         scales=tuple(per_unit(value) for value in reference.scales),
         rho=per_unit(reference.rho),
         names={**trace.names, "unit": _unit_name(trace)},
+        chi2=per_unit(trace.info.get("chi2", missing)),
     )
 
 

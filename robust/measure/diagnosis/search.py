@@ -1,0 +1,168 @@
+"""Did an attack search hard enough? Read from its curve and its rivals."""
+
+import numpy as np
+
+from robust.measure.diagnosis.finding import Finding, Status, grade
+
+
+def budget_doubling(gain, steps, claims_kl: bool) -> Finding:
+    """What the last doubling of the budget added to the gain before it, as a share.
+
+    Args:
+      gain: mean proxy gain per seed and checkpoint, `[S, T]`.
+      steps: `[T]`; the checkpoint nearest half of the last is used.
+      claims_kl: whether the attack states its own pressure in nats. It then says how
+        hard it pushed and need not have converged.
+
+    More than 5 % warns, more than 20 % fails. Reference: this project's planted weak
+    attacks; Pintor et al. 2022 (incomplete optimization).
+    """
+    name = "budget doubling"
+    if claims_kl:
+        message = "states its pressure in nats, so it need not converge"
+        return Finding(name, Status.EXEMPT, float("nan"), message)
+    steps = np.asarray(steps)
+    half = int(np.argmin(np.abs(steps - steps[-1] / 2)))
+    start, middle, end = (float(np.mean(gain[:, t])) for t in (0, half, -1))
+    if half in (0, len(steps) - 1):
+        message = "no checkpoint near half of the steps"
+        return Finding(
+            name, Status.MISSING, float("nan"), message, "add one: steps=[..., T//2, T]"
+        )
+    if end - start <= 0:
+        return Finding(
+            name, Status.FAIL, float("nan"), "the proxy did not rise at all",
+            "raise the learning rate or the steps, or use another attack",
+        )  # fmt: skip
+    value = (end - middle) / max(middle - start, 1e-30)
+    status = grade(value, 0.05, 0.2)
+    message = f"the last doubling of the steps added {value:.1%} to the proxy's gain"
+    remedy = "" if status is Status.OK else "give more steps: it is still climbing"
+    return Finding(name, status, value, message, remedy)
+
+
+def tail(gain, steps, claims_kl: bool) -> Finding:
+    """Share of the whole rise that fell to the last tenth of the steps.
+
+    Args:
+      gain: mean proxy gain per unit and checkpoint, `[U, T]`.
+      steps: `[T]`; a checkpoint between 85 and 95 % of the last is needed.
+      claims_kl: as in `budget_doubling`, which is the primary test.
+
+    More than 5 % warns. Only for 50 steps and more: of a few steps the last is a
+    large share in any case. Reference: Pintor et al. 2022, arXiv:2106.09947
+    (incomplete optimization).
+    """
+    name = "tail"
+    steps = np.asarray(steps)
+    share = steps / steps[-1]
+    near = np.flatnonzero((share >= 0.85) & (share <= 0.95))
+    if claims_kl or steps[-1] < 50 or not len(near):
+        message = "no checkpoint near nine tenths of 50 steps or more"
+        return Finding(name, Status.EXEMPT, float("nan"), message)
+    best = np.maximum.accumulate(np.mean(gain, axis=0))
+    at = near[np.argmin(np.abs(share[near] - 0.9))]
+    value = float((best[-1] - best[at]) / max(best[-1] - best[0], 1e-30))
+    status = grade(value, 0.05, 1.0)
+    if status is Status.OK:
+        return Finding(name, status, value, "the climb was over before the end")
+    return Finding(
+        name, status, value,
+        f"{value:.1%} of the rise came in the last tenth of the steps",
+        "give more steps: it is still climbing",
+    )  # fmt: skip
+
+
+def monotone(gain) -> Finding:
+    """Largest fall of the proxy between checkpoints, as a share of its whole gain.
+
+    Args:
+      gain: mean proxy gain per unit and checkpoint, `[U, T]`.
+
+    More budget must not give less. More than 2 % warns (an attack should return the
+    best it saw); if the fall is also beyond 5 standard errors over units it fails.
+    Reference: Carlini et al. 2019, arXiv:1902.06705; Pintor et al. 2022,
+    arXiv:2106.09947 (silent success). Proposed.
+    """
+    name = "monotone in budget"
+    gain = np.asarray(gain, float)
+    mean = gain.mean(axis=0)
+    risen = float(mean.max() - mean[0])
+    if not risen > 0:
+        return Finding(
+            name, Status.FAIL, float("nan"), "the proxy did not rise at all",
+            "use another attack, or a proxy that is not constant",
+        )  # fmt: skip
+    top = np.maximum.accumulate(mean)
+    late = int(np.argmax(top - mean))
+    early = int(np.argmax(mean[: late + 1]))
+    falls = gain[:, early] - gain[:, late]
+    value = float(falls.mean()) / risen
+    status = grade(value, 0.02, 1.0)
+    error = np.std(falls, ddof=1) / np.sqrt(len(falls)) if len(falls) > 1 else np.inf
+    if status is Status.OK:
+        return Finding(name, status, value, "a larger budget never finds less")
+    return Finding(
+        name, Status.FAIL if falls.mean() > 5 * error else status, value,
+        f"the proxy falls by {value:.1%} of its gain as the budget grows",
+        "let the attack keep the best candidate it saw, or halve its step size",
+    )  # fmt: skip
+
+
+def black_box(gradient_gain, gradient_queries, rivals) -> Finding:
+    """Share of seeds in which an attack without gradients reaches a higher proxy.
+
+    Each rival is read at its last checkpoint that cost no more queries. A gradient
+    attack that loses to blind search is misled: its gradients are masked.
+
+    Args:
+      gradient_gain: proxy gain at the last checkpoint, `[S]`; None for an attack that
+        uses no gradient.
+      gradient_queries: its cost per slot (a gradient counted as two more queries).
+      rivals: `[(name, gain [S, T], queries [T]), ...]` of black-box attacks.
+
+    More than 2 % warns, more than 20 % fails. Reference: Croce & Hein 2020,
+    arXiv:2003.01690; Athalye et al. 2018, arXiv:1802.00420.
+    """
+    name = "black box beats gradient"
+    if gradient_gain is None:
+        return Finding(name, Status.EXEMPT, float("nan"), "uses no gradient")
+    if not rivals:
+        return Finding(
+            name, Status.MISSING, float("nan"), "no black-box attack ran beside it",
+            "add one: --attack splitting or --attack best_of_n",
+        )  # fmt: skip
+    shares = []
+    for rival, gain, queries in rivals:
+        within = np.flatnonzero(np.asarray(queries) <= gradient_queries)[-1]
+        beaten = ~(gain[:, within] <= gradient_gain)  # by nan too
+        shares.append((float(np.mean(beaten)), rival))
+    value, rival = max(shares)
+    status = grade(value, 0.02, 0.2)
+    if status is Status.OK:
+        return Finding(name, status, value, "no black-box attack reaches higher")
+    return Finding(
+        name, status, value,
+        f"{rival} reaches a higher proxy in {value:.0%} of the seeds at equal cost",
+        "its gradients mislead it: check the proxy for rounding, clipping, "
+        "stop_gradient",
+    )  # fmt: skip
+
+
+def both_families(has_gradient: bool, families: set[str]) -> Finding:
+    """Whether a gradient attack (where the proxy has one) and a black box both ran.
+
+    Args:
+      has_gradient: the proxy is differentiable in its inputs.
+      families: among "gradient", "black box": what ran on this target.
+    """
+    name = "both families"
+    wanted = ["gradient"] * has_gradient + ["black box"]
+    absent = [family for family in wanted if family not in families]
+    if not absent:
+        return Finding(name, Status.OK, 0.0, "every family that applies ran")
+    example = {"gradient": "gradient_ascent", "black box": "splitting"}[absent[0]]
+    return Finding(
+        name, Status.MISSING, float(len(absent)), f"no {absent[0]} attack ran",
+        f"add one: --attack {example}",
+    )  # fmt: skip
