@@ -38,6 +38,7 @@ from robust import PerSeed, Target, Task, bind, box, gaussian, latent, product, 
 _WIDTH = 128
 _STEPS = 400
 _PAIRS = 128  # per step
+_INKED = 0.25  # mean ink of a pixel that belongs to the stroke
 _NOISE = 0.1  # standard deviation of the base's pixel noise
 
 
@@ -72,6 +73,7 @@ def digits(
     return Task(
         target=PerSeed(bind(_target, base), params),
         judge=judge,
+        handles=_handles(x[y == concept]),
         facts={
             "concept": f"a handwritten {concept}",
             "proxy": _proxy_fact(params, thirds, concept),
@@ -100,6 +102,12 @@ def _thirds():
     x = np.asarray(pixels, np.float32) / 16
     folds = StratifiedKFold(3, shuffle=True, random_state=0).split(x, y)
     return tuple((x[part], y[part]) for _, part in folds)
+
+
+def _handles(real):
+    """Pixels that real ones of the concept ink, and the paper around them."""
+    stroke = real.mean(axis=0) > _INKED
+    return {"stroke": stroke, "paper": ~stroke}
 
 
 def _base(scans):

@@ -106,6 +106,8 @@ def run(
     attack: Annotated[list[str] | None, Parameter(negative="")] = None,
     seeds: int = 8,
     key: int = 0,
+    handles: Annotated[bool, Parameter(negative="")] = False,
+    regret: Annotated[bool, Parameter(negative="")] = False,
     out_folder: Annotated[Path | None, Parameter(name="--out")] = None,
 ) -> None:
     """Attack a task, judge what was found, and say what became of the true value.
@@ -121,6 +123,12 @@ def run(
         Independent repetitions; fewer than 6 never decide.
     key
         Seed of all randomness: the same key gives the same numbers.
+    handles
+        Also restrict the attacks that search inputs to each group of features that
+        the task names, to see which of them carries the adversarial part.
+    regret
+        Also run the attacks on the judge itself, where the task gives it as an
+        oracle, to see what a perfect proxy would have brought.
     out_folder
         Folder for curves, pictures and traces. Default: runs/TASK-TIME. A folder
         that holds the same run unfinished is gone on with.
@@ -129,7 +137,8 @@ def run(
     with _complaints():
         if seeds < 1:
             raise ValueError(f"seeds is {seeds}; give a whole number above zero")
-        run_task(task, attack, seeds, key, out_folder, started)
+        extra = {"handles": handles, "regret": regret}
+        run_task(task, attack, seeds, key, extra, out_folder, started)
 
 
 @app.command

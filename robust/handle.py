@@ -1,4 +1,4 @@
-"""The same attack with only some features in reach: causes by intervention."""
+"""The same attack on another target: a few features in reach, or the judge itself."""
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,21 @@ def restrict(target, handle):
     return Target(bind(_score, target.proxy, handle), base)
 
 
+def on_oracle(target, oracle):
+    """Put the judge in the proxy's place, for what attacking it would give.
+
+    Args:
+      target: a `Target`, a `PerSeed`, or a function of one prompt.
+      oracle: the judge as a JAX function, `x -> [num]`; with prompts `(x, prompt) ->
+        [num]`.
+    """
+    if isinstance(target, PerSeed):
+        return target._replace(bind=bind(_then_judge, bind(target.bind), bind(oracle)))
+    if not isinstance(target, Target):
+        return bind(_of_prompt, bind(target), bind(oracle))
+    return target._replace(proxy=bind(oracle))
+
+
 def merged(pair, handle):
     """The inputs that a restricted attack made, on the host: `(start, x)` to x.
 
@@ -53,6 +68,22 @@ def _host(tree):
 
 def _then_restrict(target, handle, argument):
     return restrict(target(argument), handle)
+
+
+def _then_judge(make, oracle, params):
+    return on_oracle(make(params), oracle)
+
+
+def _of_prompt(make, oracle, prompt):
+    return make(prompt)._replace(proxy=bind(_asked, prompt, oracle))
+
+
+def _asked(prompt, oracle, x):
+    num = len(jax.tree.leaves(x)[0])
+    repeated = jax.tree.map(
+        lambda a: jnp.broadcast_to(jnp.asarray(a)[None], (num, *jnp.shape(a))), prompt
+    )
+    return oracle(x, repeated)
 
 
 def _sample(base, key, num):

@@ -2,7 +2,7 @@
 
 import threading
 from concurrent.futures import Future
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 
@@ -18,11 +18,12 @@ class Phase(NamedTuple):
 
 
 class Job(NamedTuple):
-    """One attack to run."""
+    """One attack to run, on one handle's features alone if there is one."""
 
     attack: Attack
     key: jax.Array
-    resume: Checkpoint | None = None
+    target: Any
+    handle: Any = None
 
 
 class Stopped(Exception):

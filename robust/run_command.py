@@ -10,13 +10,14 @@ from robust.show import terminal
 _DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
 
 
-def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
+def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> None:
     """Attack a task by name, print the verdicts and write a run folder.
 
     Args:
       task_name: an entry point or FILE.py:NAME.
       attack_names: likewise, or None for all default attacks that apply.
       seeds, key: as on the command line.
+      extra: {"handles": bool, "regret": bool}, likewise.
       folder: where to write, or None for runs/TASK-TIME.
       started: `time.monotonic()` when the command began.
 
@@ -59,6 +60,7 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
             "attacks": [attack.name for attack in attacks.values()],
             "seeds": seeds,
             "key": key,
+            **extra,
             "sources": {
                 name: store.source_hash(registry.find(kind, name))
                 for kind, name in [
@@ -69,7 +71,8 @@ def run_task(task_name, attack_names, seeds, key, folder, started) -> None:
         }
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
         folder = store.Folder(folder or Path("runs") / f"{short}-{stamp}", settings)
-        study = _study(task, list(attacks.values()), keys["study"], seeds, folder, bar)
+        options = {"key": keys["study"], "seeds": seeds, **extra}
+        study = _study(task, list(attacks.values()), options, folder, bar)
         bar.say("pictures", 0.97)
         facts = {k: v() if callable(v) else v for k, v in task.facts.items()}
         pictures = _save(folder, facts, task.render, study, short)
@@ -100,7 +103,7 @@ def _applicable(attacks: dict, target, *, optional: bool) -> dict:
     return kept
 
 
-def _study(task, attacks, key, seeds, folder, bar):
+def _study(task, attacks, options, folder, bar):
     from robust.study import study
 
     latest = {}
@@ -108,7 +111,7 @@ def _study(task, attacks, key, seeds, folder, bar):
         terminal.say(f"going on with the unfinished run in {folder.path}")
     try:
         return study(
-            task, attacks, key=key, seeds=seeds,
+            task, attacks, **options,
             on_phase=lambda phase: bar.say(phase.name, 0.1 + 0.87 * phase.done),
             on_trace=folder.write_trace,
             on_checkpoint=latest.__setitem__,
@@ -142,7 +145,7 @@ def _check_type(kind: str, name: str, made, wanted: type) -> None:
 
 def _save(folder, facts, render, study, title) -> list[str]:
     from robust.show import summary
-    from robust.show.plot import pictures
+    from robust.show.inputs import pictures
     from robust.show.table import markdown, shape_line, verdict_line
 
     folder.write_arrays("reference.npz", study.reference)

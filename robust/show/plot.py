@@ -1,26 +1,23 @@
 """Curves and inputs as pictures."""
 
-import textwrap
 from collections.abc import Sequence
 
 import numpy as np
 
-from robust.measure.curve import Curve, mean_rater
-from robust.measure.realised import gain
+from robust.measure.curve import Curve
 
 # Okabe & Ito's palette, told apart by most colour-blind readers.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_LONGEST = 28  # characters of a text input on one line
-_INK, _FAINT = "#222222", "#8a8a8a"
-_STYLE = {
+INK, _FAINT = "#222222", "#8a8a8a"
+STYLE = {
     "font.size": 10.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": _FAINT,
-    "axes.labelcolor": _INK,
-    "text.color": _INK,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
+    "axes.labelcolor": INK,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
     "axes.grid": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.8,
@@ -31,7 +28,7 @@ _STYLE = {
 }
 
 
-def plot(curves: Curve | Sequence[Curve], *, expected=None, title=""):
+def plot(curves: Curve | Sequence[Curve], *, expected=None, guaranteed=None, title=""):
     """Draw reward against true value with 95 % bands over seeds.
 
     Left, both along realised pressure in nats: solid the true value, dotted the
@@ -43,6 +40,8 @@ def plot(curves: Curve | Sequence[Curve], *, expected=None, title=""):
       curves: one curve or several.
       expected: `(power [G], true [U, G])`, what selection by score alone delivers,
         as `Study.expected`; dashed.
+      guaranteed: attack's name -> true gain `[T]` that the base's correlation
+        guarantees; dash-dotted on the right, as far as it is above 0.
       title: above both panels.
 
     Returns:
@@ -51,12 +50,15 @@ def plot(curves: Curve | Sequence[Curve], *, expected=None, title=""):
     from matplotlib import rc_context
 
     curves = [curves] if isinstance(curves, Curve) else list(curves)
-    with rc_context(_STYLE):
-        figure = _figure(11, 4.9)
+    with rc_context(STYLE):
+        figure = new_figure(11, 4.9)
         left, right = figure.subplots(1, 2)
         for curve, colour in zip(curves, _cycle(len(curves)), strict=True):
             _against_power(left, curve, colour)
             _against_gain(right, curve, colour)
+            values = (guaranteed or {}).get(curve.names["attack"])
+            if values is not None:
+                _guaranteed(right, curve.proxy.mean(axis=0), values, colour)
         if expected is not None:
             _expected(left, *expected)
         _label(left, right, curves, title, expected is not None)
@@ -80,8 +82,8 @@ def plot_bank(selection, *, title=""):
 
     true, proxy = selection.true_gain, selection.proxy_gain
     n, colour = selection.curve.n, _COLOURS[0]
-    with rc_context(_STYLE):
-        figure = _figure(11, 4.6)
+    with rc_context(STYLE):
+        figure = new_figure(11, 4.6)
         left, right = figure.subplots(1, 2)
         for axes, x in ((left, n), (right, proxy.mean)):
             _band(axes, x, true, colour, "-", None)
@@ -95,42 +97,8 @@ def plot_bank(selection, *, title=""):
     return figure
 
 
-def plot_inputs(rows, *, title=""):
-    """Draw inputs in rows, such as base inputs above the most hacked ones.
-
-    Args:
-      rows: `(label, images, captions)` each: images `[N, H, W]` in [0, 1] or N
-        strings; N captions, which may be empty.
-      title: above all.
-
-    Returns:
-      the matplotlib Figure.
-    """
-    from matplotlib import rc_context
-
-    columns = max(len(items) for _, items, _ in rows)
-    longest = max(
-        (len(i) for _, items, _ in rows for i in items if isinstance(i, str)), default=0
-    )
-    width = max(1.15, 0.09 * min(longest, _LONGEST))
-    with rc_context({**_STYLE, "axes.grid": False}):
-        figure = _figure(1.6 + width * columns, 0.5 + 1.55 * len(rows))
-        grid = figure.subplots(len(rows), columns, squeeze=False)
-        for axes, (label, items, captions) in zip(grid, rows, strict=True):
-            for axis in axes:
-                axis.set(xticks=[], yticks=[])
-                axis.spines[:].set_visible(False)
-            axes[0].set_ylabel(
-                label, rotation=0, ha="right", va="center", labelpad=8, fontsize=10.5
-            )
-            for axis, item, caption in zip(axes, items, captions, strict=False):
-                _show_input(axis, item)
-                axis.set_xlabel(caption, fontsize=8.5, color=_INK, labelpad=3)
-        figure.suptitle(title, fontsize=11.5)
-    return figure
-
-
-def _figure(width: float, height: float):
+def new_figure(width: float, height: float):
+    """Make an empty figure, inches."""
     # Not by pyplot, which keeps every figure alive and wants the main thread.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -173,9 +141,20 @@ def _markers(axes, x, y, curve: Curve, colour: str) -> None:
 
 def _expected(axes, power, true) -> None:
     axes.plot(
-        power, true.mean(axis=0), "--", color=_INK, lw=1.1, zorder=4,
+        power, true.mean(axis=0), "--", color=INK, lw=1.1, zorder=4,
         label="selection by score alone",
     )  # fmt: skip
+
+
+def _guaranteed(axes, gain, true, colour) -> None:
+    above = true > 0
+    if above.sum() > 1:
+        axes.plot(gain[above], true[above], "-.", color=colour, lw=1.4, zorder=4)
+        axes.annotate(
+            "guaranteed", (gain[above][-1], true[above][-1]), color="#444444",
+            fontsize=8.5, ha="left", va="top", xytext=(3, -1),
+            textcoords="offset points",
+        )  # fmt: skip
 
 
 def _label(left, right, curves, title, calibrated) -> None:
@@ -227,85 +206,3 @@ def _label_bank(left, right, ticks) -> None:
         axes.axhline(0, color=_FAINT, linewidth=0.8, zorder=0)
     left.set_title("solid: true value · dotted: what the proxy says", fontsize=10.5)
     right.set_title("what is delivered for what is promised", fontsize=10.5)
-
-
-def _show_input(axis, item) -> None:
-    if isinstance(item, str):
-        lines = textwrap.wrap(item, _LONGEST, max_lines=6) or [""]
-        text = "\n".join(lines)
-        axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=9, clip_on=True)
-        return
-    axis.imshow(item, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
-    axis.spines[:].set_visible(True)
-    axis.spines[:].set_color("#cccccc")
-
-
-def most_hacked(result, reference, count: int = 8):
-    """The kept candidates at the last checkpoint that promise most and deliver least.
-
-    Args:
-      result: a `Result`; reference: its `Reference`.
-
-    Returns:
-      `(seed, slot)` index pairs `[count, 2]` of as many seeds as there are, and the
-      standardised proxy and true value of each, `[count]`.
-    """
-    promised, delivered = _gains(result, reference, -1)
-    gap = np.asarray(promised - delivered)
-    # The worst of each seed before the second worst of any: many proxies, not one.
-    slots = np.argsort(-gap, axis=1)
-    order = [
-        (seed, slots[seed, rank])
-        for rank in range(slots.shape[1])
-        for seed in np.argsort(-np.take_along_axis(gap, slots, 1)[:, rank])
-    ][:count]
-    index = np.array(order)
-    return index, promised[tuple(index.T)], delivered[tuple(index.T)]
-
-
-def _gains(result, reference, checkpoint: int):
-    """Standardised proxy and true value of the kept candidates, `[S, K]` each."""
-    true = mean_rater(result.true)[:, checkpoint]
-    proxy = result.trace.proxy[:, checkpoint, : true.shape[1]]
-    mean_r, std_r, mean_v, std_v = (scale[:, None] for scale in reference.scales)
-    return gain(proxy, mean_r, std_r), gain(true, mean_v, std_v)
-
-
-def pictures(study, render, title: str) -> dict:
-    """Figures of a study by file name: curve.png, and inputs.png where `render` is.
-
-    Args:
-      study: a `Study`.
-      render: `Task.render`, or None.
-    """
-    curves = [result.curve for result in study.results]
-    figures = {"curve.png": plot(curves, expected=study.expected, title=title)}
-    if render is None:
-        return figures
-    rows = [_base_row(study.results[0], study.reference, render)]
-    for result in study.results:
-        index, promised, delivered = most_hacked(result, study.reference)
-        x = _pick(result.trace.x, index, -1)
-        captions = _captions(promised, delivered)
-        rows.append((f"{result.name}\nmost hacked", render(x), captions))
-    title = f"{title}: gains in base standard deviations"
-    return figures | {"inputs.png": plot_inputs(rows, title=title)}
-
-
-def _captions(promised, delivered) -> list[str]:
-    pairs = zip(promised, delivered, strict=True)
-    return [f"proxy {p:+.1f}\ntrue {t:+.1f}" for p, t in pairs]
-
-
-def _base_row(result, reference, render, count: int = 8):
-    promised, delivered = _gains(result, reference, 0)
-    seeds, keep = promised.shape
-    index = np.array([(i % seeds, i // seeds) for i in range(min(count, seeds * keep))])
-    captions = _captions(promised[tuple(index.T)], delivered[tuple(index.T)])
-    return "ordinary\ninputs", render(_pick(result.trace.x, index, 0)), captions
-
-
-def _pick(x, index, checkpoint):
-    import jax
-
-    return jax.tree.map(lambda a: a[index[:, 0], checkpoint, index[:, 1]], x)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from robust.measure import policies, tails
 from robust.measure.bootstrap import t_interval
+from robust.measure.causes import last_resolved
 from robust.measure.hackable import discordant_pairs, top_correlation
 from robust.measure.strongest import strongest
 from robust.show.sentence import triple
@@ -14,9 +16,13 @@ def lines(study) -> list[str]:
     """Say what all attacks together show, one line each."""
     return [
         line
-        for line in (_strongest_line(study), _pairs_line(study), _base_line(study))
+        for line in (
+            _strongest_line(study), _pairs_line(study), _base_line(study),
+            _tail_line(study), _hedge_line(study), *_guarantee_lines(study),
+            *_handle_lines(study), *_regret_lines(study),
+        )
         if line
-    ]
+    ]  # fmt: skip
 
 
 def _gains(study) -> list[np.ndarray]:
@@ -84,6 +90,89 @@ def _base_line(study) -> str:
     return f"on the base, proxy and true value correlate {', '.join(parts)}"
 
 
+def _tails(study):
+    """Tails of the proxy's error and of the true value, or the reason of none."""
+    reference = study.reference
+    judged = reference.true.shape[1]
+    pairs = zip(reference.proxy[:, :judged], reference.true, strict=True)
+    try:
+        errors = [_scaled(tails.residuals(proxy, true)) for proxy, true in pairs]
+        values = [_scaled(true) for true in reference.true]
+        return tails.tail(np.concatenate(errors)), tails.tail(np.concatenate(values))
+    except ValueError as error:
+        return str(error)
+
+
+def _scaled(values):
+    """Centre and scale by quantiles, which exist whatever the tail."""
+    low, middle, high = np.quantile(values.astype(float), [0.25, 0.5, 0.75])
+    return (values - middle) / ((high - low) or 1.0)
+
+
+def _tail_line(study) -> str:
+    found = _tails(study)
+    if isinstance(found, str):
+        return f"tail of the proxy's error: not measured ({found})"
+    error, value = found
+    meaning = tails.MEANING[tails.implies(error, value)]
+    return (
+        f"tail of the proxy's error up to {error.reach:.1f} nats: "
+        f"{error.weight.name.lower()}, index {triple(error.gamma)}; {meaning}"
+    )
+
+
+def _hedge_line(study) -> str:
+    found = policies.hedge(study.calibrations)
+    if not found.interior:
+        return (
+            "best-of-n by the calibration: the true value rises as far as it reaches, "
+            f"n = {_whole(found.last)}"
+        )
+    bounds = ""
+    if np.isfinite(found.low):
+        bounds = f" [{_whole(found.low)}, {_whole(found.high)}]"
+    return (
+        f"best-of-n by the calibration: stop at n = {_whole(found.n)}{bounds}, where "
+        f"the true value is {float(found.true):+.2f} sd (HedgeTune)"
+    )
+
+
+def _whole(n) -> str:
+    return f"{float(n):,.0f}" if n < 1e6 else f"{float(n):.1e}"
+
+
+def _guarantee_lines(study):
+    for result in study.results:
+        mean = result.guaranteed.mean(axis=0)
+        if np.isfinite(mean).all() and len(mean) > 1:
+            at = int(mean.argmax())
+            yield (
+                f"guaranteed for {result.name} by the base's correlation alone: at "
+                f"most {mean[at]:+.2f} sd, at {result.curve.power[:, at].mean():.1f} "
+                f"nats (measured there {result.curve.true[:, at].mean():+.2f})"
+            )
+
+
+def _handle_lines(study):
+    for result in study.handles:
+        d, at = result.divergence, last_resolved(result.causes.beyond)
+        part = t_interval(result.causes.adversarial[:, at])
+        power = result.curve.power[:, at].mean()
+        yield (
+            f"{result.name}: proxy {_end(d.proxy)}, true {_end(d.true)}, drop "
+            f"{triple(d.drop)}, adversarial {triple(part)} at {power:.1f} nats"
+        )
+
+
+def _regret_lines(study):
+    for name, regret in study.regret.items():
+        yield f"{name} on the judge itself would have reached {_end(regret)} sd more"
+
+
+def _end(interval) -> str:
+    return triple(type(interval)(*(bound[-1] for bound in interval)))
+
+
 def record(study) -> dict:
     """The same as plain data for JSON; what is unknown is None."""
     pairs, places = _pairs(study), _places(study)
@@ -104,11 +193,45 @@ def record(study) -> dict:
             "worst": [places[i] for i in pairs.worst] if pairs.worst[0] >= 0 else None,
             "visible": _number(pairs.visible),
         },
+        "error_tail": _tail_record(study),
+        "hedge": {
+            name: _number(value)
+            for name, value in policies.hedge(study.calibrations)._asdict().items()
+        },
+        "guaranteed": {
+            result.name: [_number(v) for v in result.guaranteed.mean(axis=0)]
+            for result in study.results
+        },
+        "handles": {
+            result.name: {
+                "true": _numbers_end(result.divergence.true),
+                "drop": _numbers(result.divergence.drop),
+            }
+            for result in study.handles
+        },
+        "regret": {name: _numbers_end(r) for name, r in study.regret.items()},
         "base_correlation": [
             {"top": share, **_numbers(t_interval(values))}
             for share, values in zip(_TOPS, _correlations(study).T, strict=True)
         ],
     }
+
+
+def _tail_record(study) -> dict | str:
+    found = _tails(study)
+    if isinstance(found, str):
+        return found
+    error, value = found
+    return {
+        "weight": error.weight.name.lower(),
+        "index": _numbers(error.gamma),
+        "reach": error.reach,
+        "implies": tails.implies(error, value).name.lower(),
+    }
+
+
+def _numbers_end(interval) -> dict:
+    return _numbers(type(interval)(*(bound[-1] for bound in interval)))
 
 
 def _numbers(interval) -> dict:
