@@ -10,14 +10,23 @@ class Cost(NamedTuple):
     """What an attack spends on each slot; a test counts it.
 
     Attributes:
-      init: proxy evaluations in `init` (each with a gradient where `grads` > 0).
+      init: proxy evaluations in `init`.
       queries: proxy evaluations in one `step`.
       grads: gradients in one `step`.
+      init_grads: gradients in `init`. Default: one with each of its evaluations if
+        `grads` > 0.
     """
 
     init: int
     queries: int
     grads: int = 0
+    init_grads: int | None = None
+
+    @property
+    def first_grads(self) -> int:
+        """Gradients in `init`."""
+        given = self.init_grads
+        return self.init * (self.grads > 0) if given is None else given
 
 
 class Attack(NamedTuple):

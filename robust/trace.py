@@ -236,7 +236,7 @@ def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     # Row 0 is scored by the driver; an attack has spent nothing there yet.
     begun = steps > 0
     queries = begun * (cost.init + cost.queries * steps)
-    grads = begun * (cost.init * (cost.grads > 0) + cost.grads * steps)
+    grads = begun * (cost.first_grads + cost.grads * steps)
     return steps, queries, grads
 
 
