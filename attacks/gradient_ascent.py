@@ -5,7 +5,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jax.flatten_util import ravel_pytree
 
+from attacks import _auto_pgd as auto_pgd
 from robust import Attack, Cost, bind, finite_or_worst
 
 _ADAM = optax.adam(1.0)
@@ -19,48 +21,69 @@ class State(NamedTuple):
     best: Any  # best inputs so far, leaves [M, ...]
     best_score: jax.Array  # [M]
     optimizer: Any
+    t: jax.Array  # [] steps made
 
 
 def gradient_ascent(
-    learning_rate: float = 0.02,
+    learning_rate: float | None = None,
     *,
-    optimizer: optax.GradientTransformation = _ADAM,
+    optimizer: optax.GradientTransformation | str = _ADAM,
     radius: float = float("inf"),
     norm: str = "linf",
+    restarts: int = 1,
     steps: int = 200,
 ) -> Attack:
-    """Climb from base draws by an optax optimizer and keep the best input seen.
+    """Climb from base draws by a first-order optimizer and keep the best input seen.
 
     After each step inputs are pulled back into a ball around their start and then
-    made legal by the base's `project`. One step is one query and one gradient.
+    made legal by the base's `project`. One step is one query and one gradient. Slots
+    are restarts side by side; `restarts` are restarts in time, of every slot.
 
     Args:
-      learning_rate: multiplies the optimizer's update, in units of the input.
+      learning_rate: multiplies the optimizer's update, in units of the input, by
+        default 0.02; with "auto", the first step, by default 1.
       optimizer: any optax transformation that minimises, made with step size 1;
-        make it once, since another object is another program.
+        make it once, since another object is another program. Or "auto": steps along
+        the sign of the gradient ("linf") or along the gradient, which need no step
+        size: the first is twice the radius, without one twice the base draws'
+        standard deviation, and each slot halves its own where it stops climbing.
+        In an l2 or l1 ball take "auto" or `optax.sgd(1.0)`: Adam's steps, alike in
+        all coordinates, end beside the best point of such a ball.
       radius: of the ball, in units of the input; default none.
-      norm: "linf" (largest coordinate) or "l2" (Euclidean, over the whole input).
+      norm: "linf" (largest coordinate), "l2" (Euclidean) or "l1" (sum of absolute
+        values), over the whole input.
+      restarts: share the steps out among so many climbs, each from a fresh base
+        draw; slots keep the best input of all of them.
       steps: last checkpoint; the others lie at 1, 2, 5, 10, 20, 50, ... below it,
         and at half of it.
 
     Raises:
-      ValueError: an unknown norm, or a radius, step size or count that is not
-        positive.
+      ValueError: an unknown norm or optimizer, or a number that is not positive.
 
-    Reference: Madry et al. 2018, arXiv:1706.06083 (projected gradient descent).
+    Reference: Madry et al. 2018, arXiv:1706.06083 (projected gradient descent);
+    "auto": Croce & Hein 2020, arXiv:2003.01690 (Auto-PGD); "l1": Duchi et al. 2008.
     """
-    if norm not in ("linf", "l2"):
-        raise ValueError(f"norm is {norm!r}; give 'linf' or 'l2'")
-    named = {"learning_rate": learning_rate, "radius": radius, "steps": steps}
+    if norm not in ("linf", "l2", "l1"):
+        raise ValueError(f"norm is {norm!r}; give 'linf', 'l2' or 'l1'")
+    if isinstance(optimizer, str) and optimizer != "auto":
+        raise ValueError(f"optimizer is {optimizer!r}; give 'auto' or optax's own")
+    if learning_rate is None:
+        learning_rate = 1.0 if optimizer == "auto" else 0.02
+    named = {
+        "learning_rate": learning_rate, "radius": radius, "restarts": restarts,
+        "steps": steps,
+    }  # fmt: skip
     for name, value in named.items():
         if not value > 0:
             raise ValueError(f"{name} is {value}; give a number above zero")
     grid = {a * 10**b for a in (1, 2, 5) for b in range(9)}
     plan = {step for step in grid if step < steps} | {steps, max(steps // 2, 1)}
-    rates = jnp.asarray(learning_rate, float), jnp.asarray(radius, float)
+    climb = jnp.asarray(-(-steps // restarts))  # steps of each
+    numbers = jnp.asarray(learning_rate, float), jnp.asarray(radius, float), climb
+    shape = {"optimizer": optimizer, "norm": norm}
     return Attack(
-        init=bind(_init, optimizer=optimizer),
-        step=bind(_step, *rates, optimizer=optimizer, norm=norm),
+        init=bind(_init, numbers, **shape),
+        step=bind(_step, numbers, restarts=restarts, **shape),
         sample=bind(_sample),
         info=bind(_info),
         cost=Cost(init=1, queries=1, grads=1),
@@ -76,40 +99,99 @@ def _score_and_grad(target, x):
     return finite_or_worst(score), grad
 
 
-def _init(key, z, target, *, optimizer):
+def _begin(numbers, x, score, grad, *, optimizer, norm):
+    """What the optimizer remembers of climbs that begin at x."""
+    learning_rate, radius, _ = numbers
+    if optimizer == "auto":
+        return auto_pgd.begin(x, score, grad, learning_rate, radius, norm)
+    # Optimizers may take norms over a whole tree: one tree per slot keeps rows apart.
+    return jax.vmap(optimizer.init)(x)
+
+
+def _init(numbers, key, z, target, *, optimizer, norm):
     x = target.base.decode(z)
     score, grad = _score_and_grad(target, x)
-    # Optimizers may take norms over a whole tree: one tree per slot keeps rows apart.
-    return State(x, score, grad, x, x, score, jax.vmap(optimizer.init)(x))
+    memory = _begin(numbers, x, score, grad, optimizer=optimizer, norm=norm)
+    return State(x, score, grad, x, x, score, memory, jnp.zeros((), jnp.int32))
 
 
-def _step(learning_rate, radius, key, state, target, *, optimizer, norm):
-    descent = jax.tree.map(lambda g: -jnp.where(jnp.isfinite(g), g, 0.0), state.grad)
-    update, memory = jax.vmap(optimizer.update)(descent, state.optimizer, state.x)
-    moved = jax.tree.map(lambda x, u: x + learning_rate * u, state.x, update)
-    x = target.base.project(_into_ball(moved, state.start, radius, norm))
+def _step(numbers, key, state, target, *, optimizer, norm, restarts):
+    learning_rate, radius, climb = numbers
+    x, start, memory, t = state.x, state.start, state.optimizer, state.t
+    ascent = jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), state.grad)
+
+    def legal(moved):
+        return target.base.project(_into_ball(moved, start, radius, norm))
+
+    if optimizer == "auto":
+        x = auto_pgd.move(memory, x, ascent, legal, norm)
+    else:
+        descent = jax.tree.map(jnp.negative, ascent)
+        update, memory = jax.vmap(optimizer.update)(descent, memory, x)
+        x = legal(jax.tree.map(lambda x, u: x + learning_rate * u, x, update))
+    anew = (t > 0) & (t % climb == 0)
+    if restarts > 1:
+        fresh = target.base.decode(target.base.sample(key, len(state.score)))
+        x, start = _either(anew, (fresh, fresh), (x, start))
     score, grad = _score_and_grad(target, x)
     better = score > state.best_score
-
-    def pick(new, old):
-        return jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-
-    best = jax.tree.map(pick, x, state.best)
+    best = _where(better, x, state.best)
     best_score = jnp.maximum(score, state.best_score)
-    return State(x, score, grad, state.start, best, best_score, memory)
+    reached = x, score, grad
+    if optimizer == "auto":
+        memory, reached = auto_pgd.learn(memory, reached, state, t % climb, climb)
+    if restarts > 1:
+        begun = _begin(numbers, x, score, grad, optimizer=optimizer, norm=norm)
+        arrived = x, score, grad
+        memory, reached = _either(anew, (begun, arrived), (memory, reached))
+    x, score, grad = reached
+    return State(x, score, grad, start, best, best_score, memory, t + 1)
+
+
+def _either(chosen, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(chosen, a, b), new, old)
+
+
+def _where(chosen, new, old):
+    return jax.tree.map(lambda a, b: jnp.where(_rows(chosen, a), a, b), new, old)
 
 
 def _into_ball(x, center, radius, norm):
+    """The nearest inputs in balls around the centers, over the whole tree."""
     offset = jax.tree.map(jnp.subtract, x, center)
     if norm == "linf":
         inside = jax.tree.map(lambda o: jnp.clip(o, -radius, radius), offset)
-    else:
-        length = jax.vmap(optax.global_norm)(offset)
+    elif norm == "l2":
+        length = jax.vmap(optax.tree.norm)(offset)
         shrink = jnp.minimum(1.0, radius / jnp.maximum(length, 1e-30))
-        inside = jax.tree.map(
-            lambda o: o * shrink.reshape(-1, *[1] * (o.ndim - 1)), offset
-        )
+        inside = jax.tree.map(lambda o: o * _rows(shrink, o), offset)
+    else:
+        flat = jax.vmap(lambda o: ravel_pytree(o)[0])(offset)
+        cut = _l1_threshold(jnp.abs(flat), radius)
+
+        def shorten(o):
+            return jnp.sign(o) * jnp.maximum(jnp.abs(o) - _rows(cut, o), 0.0)
+
+        inside = jax.tree.map(shorten, offset)
     return jax.tree.map(jnp.add, center, inside)
+
+
+def _rows(values, leaf):
+    """Per-slot values `[M]` with the axes of a leaf."""
+    return values.reshape(-1, *[1] * (leaf.ndim - 1))
+
+
+def _l1_threshold(sizes, radius):
+    """What to take off sizes `[M, n]`, down to 0, for a sum of `radius`: `[M]`.
+
+    Reference: Duchi et al. 2008, figure 1.
+    """
+    falling = -jnp.sort(-sizes, axis=1)
+    excess = jnp.cumsum(falling, axis=1) - radius
+    cut = excess / jnp.arange(1, sizes.shape[1] + 1)[None]
+    held = (falling > cut).sum(axis=1)
+    last = jnp.take_along_axis(cut, jnp.maximum(held - 1, 0)[:, None], axis=1)[:, 0]
+    return jnp.where(jnp.isfinite(radius), jnp.maximum(last, 0.0), 0.0)
 
 
 def _sample(key, state, target):

@@ -14,13 +14,33 @@ from robust.base import (
 )
 from robust.bind import bind
 from robust.judge import batched, score
-from robust.measure import pressure
+from robust.measure import (
+    bootstrap,
+    bounds,
+    calibration,
+    causes,
+    conversions,
+    extrapolation,
+    forms,
+    hackable,
+    laws,
+    policies,
+    pressure,
+    reweighting,
+    tail_index,
+    tails,
+)
 from robust.measure.bank import best_of_n_curve
 from robust.measure.curve import Curve
 from robust.measure.divergence import divergence
+from robust.measure.poisson import best_of_poisson_curve
+from robust.measure.resample import resampled_best_of_n, resampled_tilt
+from robust.measure.strongest import strongest
+from robust.measure.tilt import tilt_curve
+from robust.measure.within import ranking_within
 from robust.show.plot import plot
 from robust.store import load
-from robust.target import PerSeed, Target, finite_or_worst
+from robust.target import Embedded, PerSeed, Target, capabilities, finite_or_worst
 from robust.task import Task, stress
 from robust.trace import Checkpoint, Trace, run
 
@@ -30,6 +50,7 @@ __all__ = [
     "Checkpoint",
     "Cost",
     "Curve",
+    "Embedded",
     "NeedsError",
     "PerSeed",
     "Policy",
@@ -38,20 +59,40 @@ __all__ = [
     "Trace",
     "batched",
     "best_of_n_curve",
+    "best_of_poisson_curve",
     "bind",
+    "bootstrap",
+    "bounds",
     "box",
+    "calibration",
+    "capabilities",
+    "causes",
+    "conversions",
     "divergence",
+    "extrapolation",
     "finite_or_worst",
+    "forms",
     "gaussian",
+    "hackable",
     "latent",
+    "laws",
     "load",
     "plot",
+    "policies",
     "pool",
     "pressure",
     "product",
+    "ranking_within",
+    "resampled_best_of_n",
+    "resampled_tilt",
+    "reweighting",
     "run",
     "score",
     "stress",
+    "strongest",
+    "tail_index",
+    "tails",
+    "tilt_curve",
     "tokens",
     "tunable",
 ]

@@ -133,7 +133,8 @@ def tokens(length: int, vocabulary: int, logits=None) -> Base:
     Args:
       length: number of sites; inputs are int32 `[num, length]`.
       vocabulary: number of tokens.
-      logits: `[vocabulary]` or `[length, vocabulary]`; default uniform.
+      logits: `[vocabulary]` or `[length, vocabulary]`; default uniform. -inf makes
+        a token illegal there; `project` puts the site's likeliest in its place.
     """
     logits = jnp.zeros(vocabulary) if logits is None else jnp.asarray(logits, float)
     logits = jnp.broadcast_to(logits, (length, vocabulary))
@@ -169,7 +170,10 @@ def _tokens_move(logits, key, z, scale):
 
 
 def _tokens_project(logits, x):
-    return jnp.clip(x, 0, logits.shape[1] - 1)
+    x = jnp.clip(x, 0, logits.shape[1] - 1)
+    site = jnp.arange(logits.shape[0])
+    legal = logits[site, x] > -jnp.inf
+    return jnp.where(legal, x, logits.argmax(axis=1)[None]).astype(x.dtype)
 
 
 def _tokens_log_prob(logits, z):

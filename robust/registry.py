@@ -40,7 +40,7 @@ def find(kind: str, name: str) -> Callable:
         return _from_file(kind, name)
     known = names(kind)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         hint = f"did you mean {' or '.join(near)}?" if near else "there are none"
         if not near and known:
             hint = f"known: {', '.join(known)}"

@@ -31,7 +31,7 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
     from robust.attack import Attack
     from robust.show import summary
     from robust.show.table import record
-    from robust.target import resolve
+    from robust.target import capabilities, resolve
     from robust.task import Task
 
     asked = attack_names or list(_DEFAULT)
@@ -54,6 +54,8 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
         if task.context is not None:
             first = jax.tree.map(lambda leaf: leaf[0], task.context)
         target = resolve(task.target, 0, first)
+        offers = capabilities(target)  # which some attacks are made for
+        attacks = {n: registry.make("attack", n, offers=offers) for n in attacks}
         attacks = _applicable(attacks, target, optional=not attack_names)
         settings = {
             "task": task_name,

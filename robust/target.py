@@ -1,5 +1,6 @@
 """What an attack may see: the proxy and the base. The judge is never in it."""
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -30,6 +31,28 @@ class Target(NamedTuple):
         neither better nor worse. The driver keeps the raw scores and counts them.
         """
         return finite_or_worst(self.proxy(self.base.decode(z)))
+
+
+class Embedded(NamedTuple):
+    """A proxy on tokens that shows its embedding: `head(table[x])`.
+
+    Integers have no gradient; the embedded tokens have one, from which an attack
+    reads what each swap of a token would gain to first order.
+
+    Attributes:
+      table: `[vocabulary, ...]`; `jnp.eye(vocabulary)` for a head on one-hot rows.
+      head: `[num, length, ...] -> [num]`.
+    """
+
+    table: Any
+    head: Callable
+
+    def __call__(self, x):
+        return self.head(self.embed(x))
+
+    def embed(self, x):
+        """Look tokens up: `[num, length]` to `[num, length, ...]`."""
+        return jnp.asarray(self.table)[x]
 
 
 class PerSeed(NamedTuple):
@@ -102,35 +125,59 @@ def capabilities(target: Target) -> frozenset[str]:
 
     "move", "log_prob", "policy": the base has them. "continuous": inputs are
     floats. "tokens": inputs are integers. "gradient": the proxy is differentiable
-    in continuous inputs. Nothing is evaluated, only traced.
+    in continuous inputs. "embedding": an `Embedded` proxy on tokens `[num, length]`,
+    whose head is differentiable. Nothing is evaluated, only traced.
 
     Raises:
       ValueError: the proxy fails, or does not return one float per candidate.
     """
+    leaves, tree = jax.tree.flatten(as_pytree(target))
+    return _capabilities(tree, tuple(map(_struct, leaves)))
+
+
+def _struct(leaf):
+    dtype = getattr(leaf, "dtype", None)
+    return jax.ShapeDtypeStruct(
+        jnp.shape(leaf), jnp.result_type(leaf) if dtype is None else dtype
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _capabilities(tree, leaves) -> frozenset[str]:
+    """The same for any target of this structure; tracing a network takes a while."""
+    target = tree.unflatten(leaves)
     base = target.base
     fields = ("move", "log_prob", "policy")
     found = {name for name in fields if getattr(base, name) is not None}
     part = "base"
     try:
-        x = input_struct(target, 2)
+        x = jax.eval_shape(_two_inputs, target)
         part = "proxy"
-        scores = jax.eval_shape(target.proxy, x)
+        scores = jax.eval_shape(lambda t, x: t.proxy(x), target, x)
     except Exception as error:
         raise ValueError(f"the {part} failed: {blame(error)}") from error
     check_scores(scores, 2)
     kinds = [leaf.dtype for leaf in jax.tree.leaves(x)]
     if all(jnp.issubdtype(kind, jnp.integer) for kind in kinds):
         found.add("tokens")
+        if isinstance(target.proxy, Embedded) and x.ndim == 2:
+            rows = jax.eval_shape(lambda t, x: t.proxy.embed(x), target, x)
+            if _differentiable(lambda t, rows: t.proxy.head(rows), target, rows):
+                found.add("embedding")
     if all(jnp.issubdtype(kind, jnp.floating) for kind in kinds):
         found.add("continuous")
-        if _differentiable(target.proxy, x):
+        if _differentiable(lambda t, x: t.proxy(x), target, x):
             found.add("gradient")
     return frozenset(found)
 
 
-def _differentiable(proxy, x) -> bool:
+def _two_inputs(target):
+    return target.base.decode(target.base.sample(jax.random.key(0), 2))
+
+
+def _differentiable(score, target, x) -> bool:
     try:
-        jax.eval_shape(jax.grad(lambda x: proxy(x).sum()), x)
+        jax.eval_shape(jax.grad(lambda x, t: score(t, x).sum()), x, target)
     except Exception:
         # JAX raises many types here (a callback, an integer output, a custom rule
         # that is missing); each means that this proxy has no gradient to offer.
