@@ -84,6 +84,7 @@ def assess(reference, found, offers, probed, key, handles=(), ideal=()) -> Study
         # No policy gains more than the root of its chi-squared; a sample's mean may.
         most = np.minimum(line.proxy, np.sqrt(line.chi2))
         safe = bounds.guaranteed(most, line.chi2, line.rho[:, None], eta2)
+        safe = np.asarray(safe)
         return Result(attack.name, trace, true, line, part, safe, [], line.divergence())
 
     def diagnosed(result, findings):

@@ -14,8 +14,8 @@ from robust.target import Target
 from robust.task import Task
 
 DIM = 8
-MOST = 1024  # of best-of-n
-LEVELS = 20  # of splitting
+MOST = 256  # of best-of-n
+LEVELS = 16  # of splitting
 RADIUS = 6.0  # of gradient ascent, Euclidean: a linear proxy gains just that
 FALL = 3 * MARGIN  # base sd: the planted effect of `hump` under best-of-n
 _KNEE = 1.0  # proxy score up to which it is worth what it says

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from robust.measure.bootstrap import t_interval
 from robust.measure.curve import Curve
 
 # Okabe & Ito's palette, told apart by most colour-blind readers.
@@ -140,10 +141,12 @@ def _markers(axes, x, y, curve: Curve, colour: str) -> None:
 
 
 def _expected(axes, power, true) -> None:
+    mean, low, high = t_interval(true)
     axes.plot(
-        power, true.mean(axis=0), "--", color=INK, lw=1.1, zorder=4,
-        label="selection by score alone",
-    )  # fmt: skip
+        power, mean, "--", color=INK, lw=1.1, zorder=4, label="selection by score alone"
+    )
+    if np.isfinite(low).all():
+        axes.fill_between(power, low, high, color=INK, alpha=0.1, lw=0, zorder=3)
 
 
 def _guaranteed(axes, gain, true, colour) -> None:
