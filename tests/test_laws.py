@@ -174,6 +174,7 @@ def test_coefficients_cover(form):
         assert abs(rate - 0.95) < slack + 4 * binomial(0.95, count), name
 
 
+@pytest.mark.slow
 def test_power_covers():
     """BCa at 24 units, 60 draws: standard error sqrt(.95 · .05 / 60), and 2 %."""
     mean, count = gain_of(Form.POWER, KL, 2.0, 0.6, 1.0), 60
@@ -307,6 +308,7 @@ def test_false_certificates_are_rare():
     assert np.mean(np.array(bounds) <= MARGIN) < 0.025 + 4 * binomial(0.025, 400)
 
 
+@pytest.mark.slow
 @every_form
 def test_the_planted_form_is_found(form):
     alpha, gamma = (2.0, 2.5) if form == Form.POWER else (2.0, np.nan)
@@ -322,6 +324,7 @@ def test_the_planted_form_is_found(form):
     assert "beyond is extrapolation" in str(got)
 
 
+@pytest.mark.slow
 def test_noise_decides_nothing():
     mean = gain_of(Form.BEST_OF_N, KL, 2.0, 0.6)
     got = compare(KL, mean + walk(12, noise=2.0))
@@ -329,6 +332,7 @@ def test_noise_decides_nothing():
     assert (got.status != Status.FITS).all()
 
 
+@pytest.mark.slow
 def test_a_sudden_collapse_fits_no_form():
     mean = gain_of(Form.BEST_OF_N, KL, 2.0, 0.4) - 2.0 * (KL > 6)
     got = compare(KL, mean + walk(40, noise=0.02))

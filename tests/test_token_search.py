@@ -129,6 +129,7 @@ def test_swaps_are_ranked_by_the_gradient_of_one_hot_tokens():
     np.testing.assert_array_equal(after, want)
 
 
+@pytest.mark.slow
 def test_it_finds_the_best_of_all_sequences(chains):
     """More often than as many base draws would, by 5 standard errors, and none better.
 
@@ -184,6 +185,7 @@ def races():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("better", "worse"),
     [("gradient", "base"), ("gradient", "blind"), ("gradient", "hotflip"),

@@ -71,6 +71,7 @@ def test_steps_must_be_positive():
         attacks.worst_case(steps=0)
 
 
+@pytest.mark.slow
 def test_the_command_makes_it_for_the_task(tmp_path, capsys, monkeypatch):
     file = tmp_path / "words.py"
     file.write_text(
