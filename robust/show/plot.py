@@ -153,11 +153,9 @@ def _guaranteed(axes, gain, true, colour) -> None:
     above = true > 0
     if above.sum() > 1:
         axes.plot(gain[above], true[above], "-.", color=colour, lw=1.4, zorder=4)
-        axes.annotate(
-            "guaranteed", (gain[above][-1], true[above][-1]), color="#444444",
-            fontsize=8.5, ha="left", va="top", xytext=(3, -1),
-            textcoords="offset points",
-        )  # fmt: skip
+        axes.set_title(
+            "delivered for promised · dash-dotted: guaranteed", fontsize=10.5
+        )
 
 
 def _label(left, right, curves, title, calibrated) -> None:
@@ -173,7 +171,9 @@ def _label(left, right, curves, title, calibrated) -> None:
     for axes in (left, right):
         axes.axhline(0, color=_FAINT, linewidth=0.8, zorder=0)
     left.set_title("solid: true value · dotted: what the proxy says", fontsize=10.5)
-    right.set_title("what is delivered for what is promised", fontsize=10.5)
+    right.set_title(
+        right.get_title() or "what is delivered for what is promised", fontsize=10.5
+    )
     units, unit = len(curves[0].true), curves[0].names.get("unit", "units")
     heading = f"{title} · " if title else ""
     left.figure.suptitle(f"{heading}95 % bands over {units} {unit}", fontsize=11.5)
