@@ -13,6 +13,7 @@ from robust.base import (
     tunable,
 )
 from robust.bind import bind
+from robust.canary import canary
 from robust.judge import batched, score
 from robust.measure import (
     bootstrap,
@@ -65,6 +66,7 @@ __all__ = [
     "bounds",
     "box",
     "calibration",
+    "canary",
     "capabilities",
     "causes",
     "conversions",

@@ -40,14 +40,6 @@ class Rate(NamedTuple):
     low: float
     high: float
 
-    @property
-    def kind(self) -> str:
-        """What an error on this cell is."""
-        return "miss" if self.problem in _PLANTED_FALLS else "false alarm or pass"
-
-
-_PLANTED_FALLS = ("hump", "heavy tail", "reversed")
-
 
 def clopper_pearson(count, total, level: float = 0.95) -> tuple[float, float]:
     """Bound a probability by `count` events in `total` trials, exactly.
