@@ -6,10 +6,11 @@ from benchmarks.digits import digits, digits_classifiers
 from benchmarks.gridworld import gridworld
 from benchmarks.heavy_tail import heavy_tail, light_tail
 from benchmarks.overoptimization import overoptimization
+from benchmarks.overoptimization_cell import overoptimization_cell
 from benchmarks.photos import photos, photos_faint, photos_ssim
 from benchmarks.raters import raters, raters_people
 from benchmarks.regressional import regressional
-from benchmarks.speech import speech, speech_clean
+from benchmarks.speech import speech, speech_clean, speech_overall
 from benchmarks.words import words, words_nonsense
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "heavy_tail",
     "light_tail",
     "overoptimization",
+    "overoptimization_cell",
     "photos",
     "photos_faint",
     "photos_ssim",
@@ -32,6 +34,7 @@ __all__ = [
     "regressional",
     "speech",
     "speech_clean",
+    "speech_overall",
     "words",
     "words_nonsense",
 ]

@@ -34,14 +34,21 @@ _BEYOND = 0.01  # share of candidates
 _ROWS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9"]
 
 
-def draw(folder: Path, kind: str, grid: Grid) -> None:
-    """Draw one gold's curves against sqrt(KL) and power, and how they scale."""
+def draw(folder: Path, kind: str, grid: Grid) -> list[str]:
+    """Draw one gold's curves against sqrt(KL) and power, and how they scale.
+
+    Returns:
+      names of the files.
+    """
     from matplotlib import rc_context
 
     with rc_context(_STYLE):
-        for axis in ("kl", "power"):
-            multiples(grid, kind, axis).savefig(folder / f"{kind}_{axis}.png", dpi=110)
-        scaling(grid, kind).savefig(folder / f"{kind}_scaling.png", dpi=110)
+        figures = {axis: multiples(grid, kind, axis) for axis in ("kl", "power")}
+        figures["scaling"] = scaling(grid, kind)
+        names = {f"{kind}_{part}.png": figure for part, figure in figures.items()}
+        for name, figure in names.items():
+            figure.savefig(folder / name, dpi=110)
+    return list(names)
 
 
 def _figure(width, height):

@@ -15,10 +15,10 @@ Judge: the gold itself, without noise. It is independent of the proxy in all but
 labels. What it cannot see: anything; it is the truth by definition, and that is also
 what this experiment cannot show: whether people's preferences are like either gold.
 
-`python -m benchmarks.overoptimization --out FOLDER` trains the whole grid in one
-program, puts every proxy under best-of-n, splitting, tempering, policy_gradient and
-gradient_ascent, and writes figures, tables, and each finding of the paper as a claim
-that replicates, does not, or is undecided.
+`robust run overoptimization` trains the whole grid in one program, puts every proxy
+under best-of-n, splitting, tempering, policy_gradient and gradient_ascent, and writes
+figures, tables, and each finding of the paper as a claim that replicates, does not, or
+is undecided.
 
 Expected (key 0, 8 redraws of 20 cells of `sweetspot` and 4 of `gp`; gains in base
 standard deviations, 95 % intervals over redraws). On `sweetspot` the gold turns under
@@ -41,123 +41,23 @@ policy_gradient (0.56 [0.20, 0.91]); no cell ends below the base, and most of wh
 scales is undecided with 4 cells.
 """
 
-import argparse
-import functools
-import time
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from benchmarks._overoptimization_claims import claims_of
 from benchmarks._overoptimization_figures import draw
 from benchmarks._overoptimization_laws import grid_of
-from benchmarks._overoptimization_model import (
-    Cell,
-    Proxies,
-    gold_value,
-    train_proxies,
-)
-from benchmarks._overoptimization_report import write
-from benchmarks._overoptimization_runs import (
-    PENALTIES,
-    attack_all,
-    draw_bank,
-    target,
-)
-from robust import Task, bind, card, keep
+from benchmarks._overoptimization_model import Cell, Proxies, train_proxies
+from benchmarks._overoptimization_report import fits_of, tables_of, write
+from benchmarks._overoptimization_runs import PENALTIES, attack_all, draw_bank
+from robust import Findings, card
 
 WIDTHS, PAIRS = (4, 8, 16, 32, 64), (250, 1000, 4000, 16000)
 SECOND = (8, 32), (1000, 16000)  # of the second gold
-_CHUNK = 4096  # inputs that the gold values at a time
-
-
-@card(seconds=70, memory_mb=1100)
-def overoptimization(
-    key: jax.Array | None = None,
-    seeds: int = 8,
-    *,
-    width: int = 16,
-    pairs: int = 1000,
-    gold: str = "sweetspot",
-) -> Task:
-    """One point of the grid: a gold reward, and proxies that learned from its labels.
-
-    The gold is redrawn too, and judges must know which one an input is for: each
-    redraw is a prompt, its number, and there is one repetition of each.
-
-    Args:
-      key: of golds, pairs and starts.
-      seeds: redraws.
-      width: of both hidden layers.
-      pairs: preferences, validation among them.
-      gold: "sweetspot" or "gp".
-
-    Raises:
-      ValueError: an unknown gold, or a number that is too small.
-    """
-    key = jax.random.key(0) if key is None else key
-    cell = Cell(gold, width, pairs)
-    recipe = {"key": key, "seeds": seeds, "cell": list(cell)}
-    make = functools.partial(_trained, key, cell, seeds)
-    kept = keep("overoptimization-proxy", recipe, make)
-    accuracy = np.asarray(kept["accuracy"])
-    return Task(
-        target=bind(target, kept["params"]),
-        judge=functools.partial(_judge, kept["gold"]),
-        context=jnp.arange(seeds),
-        facts={
-            "concept": f"a gold reward of kind {gold!r}, redrawn {seeds} times",
-            "proxy": f"width {width}, {pairs} pairs; it orders {accuracy.mean():.1%} "
-            f"of held-out pairs as labelled (lowest of {seeds} redraws "
-            f"{accuracy.min():.1%})",
-            "judge": "the gold itself, exact",
-            "prompts": "each prompt is a redraw of gold, pairs and start",
-        },
-        attacks={
-            "best_of_n": {"most": 4096},
-            "splitting": {"levels": 58},
-            "tempering": {"temperings": 72},
-            "policy_gradient": {"learning_rate": 0.02, "steps": 100},
-            "gradient_ascent": {
-                "optimizer": "auto", "norm": "l2", "radius": 4.0, "steps": 50,
-            },
-        },
-        settings={"seeds": 1, "draws": 2**16},
-    )  # fmt: skip
-
-
-def _trained(key, cell, seeds):
-    proxies = train_proxies(key, [cell], seeds)
-    return {
-        "gold": proxies.golds[cell.gold],
-        "params": proxies.params,
-        "accuracy": proxies.accuracy,
-    }
-
-
-def _judge(golds, x, context) -> np.ndarray:
-    """Value inputs `[N, 16]` by the gold of each one's redraw."""
-    x, context = np.asarray(x), np.asarray(context)
-    value = np.empty(len(x))
-    for redraw in np.unique(context):
-        mine = context == redraw
-        gold = jax.tree.map(lambda leaf, at=redraw: leaf[at], golds)
-        value[mine] = _value(gold, x[mine])
-    return value
-
-
-def _value(gold, x):
-    # In whole chunks, so that a batch of another size is not another program.
-    padded = np.zeros((-(-len(x) // _CHUNK) * _CHUNK, x.shape[1]), np.float32)
-    padded[: len(x)] = x
-    chunks = padded.reshape(-1, _CHUNK, x.shape[1])
-    return np.concatenate([np.asarray(_chunk(gold, c)) for c in chunks])[: len(x)]
-
-
-_chunk = jax.jit(gold_value)
+DRAWS = 2**18  # for best-of-n
 
 
 def cells_of(kind: str, widths, pairs) -> list[Cell]:
@@ -194,7 +94,9 @@ def attacks() -> dict:
     }
 
 
-def experiment(key, cells, *, redraws: int, draws: int, say=lambda text: None):
+def attacked_grids(
+    key, cells, *, redraws: int, draws: int, say=lambda phase, done: None
+):
     """Train, attack and measure a grid: a `Grid` for each gold, and the proxies.
 
     Raises:
@@ -204,54 +106,70 @@ def experiment(key, cells, *, redraws: int, draws: int, say=lambda text: None):
         raise ValueError(
             f"got {redraws} redraws and {draws} draws; give at least 2 and {2**14}"
         )
+    say(f"training {len(cells) * redraws} proxies", 0.02)
     key_train, key_bank, key_attack = jax.random.split(key, 3)
     proxies = jax.device_get(train_proxies(key_train, cells, redraws))
-    say(f"trained {len(proxies.accuracy)} proxies")
+    say("best of n", 0.2)
     bank = draw_bank(proxies, key_bank, draws)
-    say(f"took the best of n among {draws} draws")
+    say("attacking", 0.35)
     found = attack_all(proxies, bank, attacks(), key_attack)
-    say("attacked")
+    say("fitting", 0.85)
     found = {"best_of_n": bank.best_of_n, **found}
     return {kind: grid_of(cells, kind, found) for kind in proxies.golds}, proxies
 
 
-def main(arguments=None) -> None:
-    """Run the whole experiment and write what it shows."""
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--redraws", type=int, default=8)
-    parser.add_argument("--draws", type=int, default=2**18, help="for best-of-n")
-    parser.add_argument("--key", type=int, default=0)
-    options = parser.parse_args(arguments)
-    options.out.mkdir(parents=True, exist_ok=True)
-    began = time.time(), time.process_time()
+@card(seconds=200, memory_mb=2000)
+def overoptimization(
+    folder: Path, *, key: int = 0, seeds: int = 8, say: Callable[[str, float], None]
+) -> Findings:
+    """What turns, where, and how size and data move it (Gao et al. 2022).
 
-    def say(text):
-        wall, cpu = time.time() - began[0], time.process_time() - began[1]
-        print(f"{wall:6.0f} s ({cpu:.0f} s of CPU): {text}", flush=True)
+    Args:
+      folder: for the pictures, report.json and curves.npz.
+      key: seed of all randomness.
+      seeds: redraws of gold, pairs and start.
+      say: is told what goes on and which share is done.
 
+    Raises:
+      ValueError: one redraw, which has no interval.
+    """
     cells = [*cells_of("sweetspot", WIDTHS, PAIRS), *cells_of("gp", *SECOND)]
-    key = jax.random.key(options.key)
-    sizes = {"redraws": options.redraws, "draws": options.draws}
-    grids, proxies = experiment(key, cells, **sizes, say=say)
+    grids, proxies = attacked_grids(
+        jax.random.key(key), cells, redraws=seeds, draws=DRAWS, say=say
+    )
     grids = {kind: grids[kind] for kind in ("sweetspot", "gp")}
     claims = {kind: claims_of(grid) for kind, grid in grids.items()}
-    say("tested")
-    write(options.out, grids, claims, _heading(proxies, options))
-    for kind, grid in grids.items():
-        draw(options.out, kind, grid)
-    say(f"written to {options.out / 'report.md'}")
+    fits = fits_of(grids)
+    write(folder, grids, fits, claims)
+    say("pictures", 0.92)
+    pictures = [
+        name for kind, grid in grids.items() for name in draw(folder, kind, grid)
+    ]
+    lines = _lines(proxies, claims, seeds)
+    title = "Scaling laws of over-optimization"
+    return Findings(title, lines, tables_of(fits, claims), pictures)
 
 
-def _heading(proxies: Proxies, options) -> str:
-    accuracy = proxies.accuracy.mean()
-    return (
-        f"`python -m benchmarks.overoptimization --redraws {options.redraws} --draws "
-        f"{options.draws} --key {options.key}`: {len(proxies.cells)} cells, each "
-        f"redrawn {options.redraws} times (gold, data, start). The proxies order "
-        f"{accuracy:.1%} of held-out pairs as they were labelled."
-    )
-
-
-if __name__ == "__main__":
-    main()
+def _lines(proxies: Proxies, claims, seeds) -> list[str]:
+    said = {
+        kind: ", ".join(
+            f"{sum(c.answer == answer for c in found)} {word}"
+            for answer, word in (
+                ("replicates", "replicate"), ("does not", "do not"),
+                ("undecided", "are undecided"),
+            )
+        )
+        for kind, found in claims.items()
+    }  # fmt: skip
+    return [
+        f"Of {len(claims['sweetspot'])} tests of what Gao et al. found, "
+        + "; ".join(f"on gold {kind!r} {counts}" for kind, counts in said.items())
+        + ".",
+        f"{len(proxies.cells)} cells, each redrawn {seeds} times (gold, data, start). "
+        f"The proxies order {proxies.accuracy.mean():.1%} of held-out pairs as they "
+        "were labelled.",
+        "Means and 95 % t intervals over redraws; no correction for the number of "
+        "claims. Under best-of-n, splitting and tempering the proxy rises by "
+        "construction: that part of the first finding is tested on policy_gradient "
+        "alone. The fits of every attack are in report.json.",
+    ]

@@ -15,6 +15,7 @@ from robust.base import (
 from robust.bind import bind
 from robust.canary import canary
 from robust.cards import Card, card, need
+from robust.experiments import Findings
 from robust.fetch import Dataset, fetched
 from robust.judge import batched, score
 from robust.kept import keep
@@ -58,6 +59,7 @@ __all__ = [
     "Curve",
     "Dataset",
     "Embedded",
+    "Findings",
     "NeedsError",
     "PerSeed",
     "Policy",

@@ -11,6 +11,7 @@ import cyclopts
 from cyclopts import Parameter
 
 from robust.curve_command import curve_of_scores
+from robust.experiment_command import is_experiment, run_experiment
 from robust.list_command import show_plugins
 from robust.run_command import run_task
 from robust.show import terminal
@@ -25,6 +26,7 @@ app = cyclopts.App(
     help="Measure how badly learned human concepts break under optimization pressure.",
     version_flags=["--version"],
     help_flags=["--help", "-h"],
+    suppress_keyboard_interrupt=False,  # `command` says that it stopped
 )
 
 
@@ -88,13 +90,14 @@ def run(
     ----------
     task
         A task's name (see `robust list`), or a file: my_task.py:task; or a suite:
-        quick, real, all. Exit code 1 if a task of a suite failed.
+        quick, real, all (exit code 1 if a task of it failed); or an experiment, which
+        asks more than one task can answer and brings its own attacks.
     attack
         An attack's name, or a file: my_attack.py:attack. Repeat for several.
         Default: what the task names, or else best_of_n, splitting and a search.
     seeds
         Independent repetitions; fewer than 6 never decide. Default: what the task
-        names, or else 8.
+        or the experiment names, or else 8.
     key
         Seed of all randomness: the same key gives the same numbers.
     handles
@@ -114,8 +117,39 @@ def run(
         extra = {"handles": handles, "regret": regret}
         if is_suite(task):
             return run_suite(task, attack, seeds, key, extra, out_folder, started)
-        run_task(task, attack, seeds, key, extra, out_folder, started)
+        run_one = run_experiment if is_experiment(task) else run_task
+        run_one(task, attack, seeds, key, extra, out_folder, started)
     return 0
+
+
+@app.command
+def bench(
+    leaderboard: str = "defences",
+    /,
+    *,
+    seeds: int | None = None,
+    key: int = 0,
+    out_folder: Annotated[Path | None, Parameter(name="--out")] = None,
+) -> None:
+    """Set every attack on every defence and write the leaderboard.
+
+    Parameters
+    ----------
+    leaderboard
+        An experiment's name (see `robust list`), or a file: my_bench.py:bench.
+    seeds
+        Redraws of data and proxies. Default: what the experiment names.
+    key
+        Seed of all randomness: the same key gives the same numbers.
+    out_folder
+        Folder for the tables, as Parquet, JSON and Markdown. Default:
+        runs/NAME-TIME.
+    """
+    started = time.monotonic()
+    with _complaints():
+        if seeds is not None and seeds < 1:
+            raise ValueError(f"seeds is {seeds}; give a whole number above zero")
+        run_experiment(leaderboard, None, seeds, key, {}, out_folder, started)
 
 
 @app.command

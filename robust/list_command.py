@@ -12,9 +12,11 @@ _LISTED = (
 
 
 def show_plugins() -> None:
-    """Print tables of the attacks and the tasks; one that does not load says why."""
+    """Print tables of all that there is; what does not load says why."""
     _show_attacks()
-    _show_tasks()
+    _show_with_cards("task", "concept")
+    _show_with_cards("experiment", "question")
+    terminal.say(_LISTED, style="dim")
 
 
 def _show_attacks() -> None:
@@ -40,26 +42,25 @@ def _show_attacks() -> None:
     terminal.show(table)
 
 
-def _show_tasks() -> None:
+def _show_with_cards(kind: str, about_what: str) -> None:
     from rich.markup import escape
     from rich.table import Table
 
     from robust import registry
     from robust.cards import card_of
 
-    table = Table("task", "concept", "suites, needs, cost")
+    table = Table(kind, about_what, "suites, needs, cost")
     table.columns[0].no_wrap = True
     table.columns[2].max_width = 20
-    for name in registry.names("task"):
+    for name in registry.names(kind):
         try:
-            factory = registry.find("task", name)
+            factory = registry.find(kind, name)
         except ValueError as error:
             table.add_row(name, escape(f"does not load: {error}"), "")
             continue
         about = (factory.__doc__ or "").strip().split("\n")[0]
         table.add_row(name, about, escape(_cost(card_of(factory))))
     terminal.show(table)
-    terminal.say(_LISTED, style="dim")
 
 
 def _cost(card) -> str:

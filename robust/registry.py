@@ -12,7 +12,10 @@ from pathlib import Path
 
 from robust.blame import blame
 
-GROUPS = {"attack": "robust.attacks", "task": "robust.tasks", "data": "robust.data"}
+GROUPS = {
+    "attack": "robust.attacks", "task": "robust.tasks", "data": "robust.data",
+    "experiment": "robust.experiments",
+}  # fmt: skip
 
 
 class UnknownName(ValueError):
@@ -20,16 +23,16 @@ class UnknownName(ValueError):
 
 
 def names(kind: str) -> dict[str, EntryPoint]:
-    """All plug-ins of a kind, "attack" or "task", by name."""
+    """All plug-ins of a kind in `GROUPS` by name."""
     found = entry_points(group=GROUPS[kind])
     return {point.name: point for point in sorted(found, key=lambda p: p.name)}
 
 
 def find(kind: str, name: str) -> Callable:
-    """Load the factory of an attack or a task.
+    """Load the factory of an attack or a task, or an experiment.
 
     Args:
-      kind: "attack" or "task".
+      kind: one of `GROUPS`.
       name: an entry point's name, or "path/to/file.py:factory".
 
     Raises:

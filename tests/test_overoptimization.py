@@ -13,9 +13,11 @@ from benchmarks import _overoptimization_claims as claims
 from benchmarks import _overoptimization_laws as laws
 from benchmarks import _overoptimization_model as model
 from benchmarks import _overoptimization_runs as runs
+from robust import cli as main
 from robust.target import capabilities, resolve
 
 command = importlib.import_module("benchmarks.overoptimization")
+cell_task = importlib.import_module("benchmarks.overoptimization_cell")
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -185,7 +187,7 @@ def test_each_redraw_is_judged_by_its_own_gold(proxies):
     golds = proxies.golds["sweetspot"]
     x = np.random.default_rng(1).normal(size=(10, model.DIM)).astype(np.float32)
     redraw = np.array([2, 0, 1, 0, 2, 1, 1, 0, 2, 0])
-    found = command._judge(golds, x, redraw)
+    found = cell_task._judge(golds, x, redraw)
     for i in range(10):
         gold = jax.tree.map(lambda leaf, d=redraw[i]: leaf[d], golds)
         want = float(model.gold_value(gold, x[i][None])[0])
@@ -198,8 +200,8 @@ def test_the_task_meets_what_its_attacks_need(proxies, monkeypatch):
         "params": jax.tree.map(lambda leaf: leaf[:REDRAWS], proxies.params),
         "accuracy": proxies.accuracy[:REDRAWS],
     }
-    monkeypatch.setattr(command, "keep", lambda *_: made)
-    task = command.overoptimization(seeds=REDRAWS, width=3, pairs=200)
+    monkeypatch.setattr(cell_task, "keep", lambda *_: made)
+    task = cell_task.overoptimization_cell(seeds=REDRAWS, width=3, pairs=200)
     target = resolve(task.target, 0, jnp.asarray(1))
     for attack, _ in command.attacks().values():
         robust.attack.check_needs(attack[0], target)
@@ -215,7 +217,9 @@ def test_the_task_meets_what_its_attacks_need(proxies, monkeypatch):
 def test_an_experiment_needs_redraws_and_draws():
     for redraws, draws in ((1, 2**16), (8, 100)):
         with pytest.raises(ValueError, match="give at least 2 and 16384"):
-            command.experiment(jax.random.key(0), CELLS, redraws=redraws, draws=draws)
+            command.attacked_grids(
+                jax.random.key(0), CELLS, redraws=redraws, draws=draws
+            )
 
 
 def planted(alpha, beta, noise=0.02, key=0):
@@ -345,7 +349,7 @@ def test_the_hump_and_its_scaling(monkeypatch):
     monkeypatch.setattr(model, "STEPS", 1000)
     monkeypatch.setattr(model, "_SCALED", 2**16)
     cells = command.cells_of("sweetspot", (8, 32), (1000, 16000))
-    grids, _ = command.experiment(jax.random.key(3), cells, redraws=6, draws=2**17)
+    grids, _ = command.attacked_grids(jax.random.key(3), cells, redraws=6, draws=2**17)
     said = answers(claims.claims_of(grids["sweetspot"]))
     for name in ("turns:best_of_n", "turns:splitting", "peak:splitting:up:width"):
         assert said[name] == "replicates"
@@ -357,7 +361,9 @@ def test_the_command_writes_its_report(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "WIDTHS", (4, 8))
     monkeypatch.setattr(command, "PAIRS", (250, 1000))
     monkeypatch.setattr(command, "SECOND", ((4, 8), (250, 1000)))
-    command.main(["--out", str(tmp_path), "--redraws", "2", "--draws", "65536"])
-    report = (tmp_path / "report.md").read_text("utf8")
+    monkeypatch.setattr(command, "DRAWS", 2**16)
+    out = tmp_path / "out"
+    assert main.command(["run", "overoptimization", "--seeds=2", f"--out={out}"]) == 0
+    report = (out / "report.md").read_text("utf8")
     assert "gold turns while the proxy rises" in report
-    assert len(list(tmp_path.glob("*.png"))) == 6
+    assert len(list(out.glob("*.png"))) == 6

@@ -74,6 +74,18 @@ def report(facts: dict[str, str], study) -> None:
         show(table)
 
 
+def findings(found) -> None:
+    """Print an experiment's `Findings`: its paragraphs, then its tables."""
+    for line in found.lines:
+        say(line)
+    for title, (head, *body) in found.tables.items():
+        table = Table(*map(escape, head), title=escape(title), title_justify="left")
+        for row in body:
+            table.add_row(*map(escape, row))
+        _OUT.print()
+        show(table)
+
+
 class Bar:
     """A progress bar with the time left; plain lines where there is no terminal."""
 
