@@ -81,7 +81,7 @@ def train_proxies(key, cells, redraws: int) -> Proxies:
     for kind in kinds:
         # The same key for each kind, and for each cell below: paired comparisons.
         keys = jax.random.split(key_data, redraws)
-        golds[kind], pairs = _draw(keys, kind=kind, most=most)
+        golds[kind], pairs = draw_data(keys, kind=kind, most=most)
         data.append(pairs)
     better, worse = (jnp.concatenate(part) for part in zip(*data, strict=True))
     source = [kinds.index(c.gold) * redraws + d for c in cells for d in range(redraws)]
@@ -94,7 +94,9 @@ def train_proxies(key, cells, redraws: int) -> Proxies:
 
 
 @functools.partial(jax.jit, static_argnames=("kind", "most"))
-def _draw(keys, *, kind, most):
+def draw_data(keys, *, kind: str, most: int):
+    """Draw golds and the pairs that they label, `[D, ...]`."""
+
     def redraw(key):
         key_gold, key_data = jax.random.split(key)
         params = draw_gold(key_gold, kind)

@@ -19,19 +19,26 @@ def fits_of(grids: dict[str, Grid]) -> dict:
     }
 
 
-def tables_of(fits: dict, claims: dict[str, list[Claim]]) -> dict:
-    """Lay out the claims, a column for each gold, and the fits of two attacks."""
-    tables = {"Which findings replicate": _claim_rows(claims)}
+def claims_table(claims: dict[str, list[Claim]]) -> dict:
+    """Lay out the claims, a column for each gold: title -> rows."""
+    return {"Which findings replicate": _claim_rows(claims)}
+
+
+def cell_tables(fits: dict) -> dict:
+    """Lay out the fits of every attack on every cell: title -> rows."""
+    tables = {}
     for kind, by_attack in fits.items():
-        for name in ("best_of_n", "splitting"):
-            rows = by_attack[name]
+        for name, rows in by_attack.items():
+            form, other = "d(α − βd)", "d(α − β ln d)"
+            if rows[0]["form"] == "rl":
+                form, other = other, form
             title = (
-                f"Gold {kind!r} under {name}: d(α − βd), d the root of the KL, fitted "
+                f"Gold {kind!r} under {name}: {form}, d the root of the KL, fitted "
                 f"up to {rows[0]['fitted_to']:.1f} nats; held-out error: of the form "
                 f"fitted up to {rows[0]['held_out_above']:.1f} nats on what lies "
                 "beyond; ≥: the share of redraws that still rise at the end"
             )
-            tables[title] = _cell_rows(rows)
+            tables[title] = _cell_rows(rows, other)
     return tables
 
 
@@ -47,8 +54,8 @@ def _claim_rows(claims):
     return rows
 
 
-def _cell_rows(rows):
-    head = ["width", "pairs", "α", "β", "R²", "R² of d(α − β ln d)", "peak d",
+def _cell_rows(rows, other):
+    head = ["width", "pairs", "α", "β", "R²", f"R² of {other}", "peak d",
             "peak gold, sd", "held-out error, sd"]  # fmt: skip
     cells = [head]
     for row in rows:

@@ -51,7 +51,12 @@ from benchmarks._overoptimization_claims import claims_of
 from benchmarks._overoptimization_figures import draw
 from benchmarks._overoptimization_laws import grid_of
 from benchmarks._overoptimization_model import Cell, Proxies, train_proxies
-from benchmarks._overoptimization_report import fits_of, tables_of, write
+from benchmarks._overoptimization_report import (
+    cell_tables,
+    claims_table,
+    fits_of,
+    write,
+)
 from benchmarks._overoptimization_runs import PENALTIES, attack_all, draw_bank
 from robust import Findings, card
 
@@ -147,7 +152,7 @@ def overoptimization(
     ]
     lines = _lines(proxies, claims, seeds)
     title = "Scaling laws of over-optimization"
-    return Findings(title, lines, tables_of(fits, claims), pictures)
+    return Findings(title, lines, claims_table(claims), pictures, cell_tables(fits))
 
 
 def _lines(proxies: Proxies, claims, seeds) -> list[str]:
@@ -171,5 +176,5 @@ def _lines(proxies: Proxies, claims, seeds) -> list[str]:
         "Means and 95 % t intervals over redraws; no correction for the number of "
         "claims. Under best-of-n, splitting and tempering the proxy rises by "
         "construction: that part of the first finding is tested on policy_gradient "
-        "alone. The fits of every attack are in report.json.",
+        "alone. The fits of every attack on every cell are in report.md.",
     ]

@@ -1,5 +1,6 @@
 """Measure how badly learned human concepts break under optimization pressure."""
 
+from robust import defence
 from robust.attack import Attack, Cost, NeedsError, choose, round_steps
 from robust.base import (
     Base,
@@ -80,6 +81,7 @@ __all__ = [
     "causes",
     "choose",
     "conversions",
+    "defence",
     "divergence",
     "extrapolation",
     "fetched",

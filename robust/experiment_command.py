@@ -67,7 +67,8 @@ def _finish(folder, findings, seconds) -> None:
 
     folder.write_text("report.md", as_markdown(findings))
     folder.write_info(
-        "complete", findings=findings._asdict(), seconds=seconds,
+        "complete", seconds=seconds,
+        findings=findings._asdict() | {"details": dict(findings.details)},
         memory_mb=store.peak_memory_mb(),
     )  # fmt: skip
     terminal.findings(findings)

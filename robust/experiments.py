@@ -1,6 +1,7 @@
 """Experiments: questions that one task cannot answer, run and reported as a whole."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 
@@ -18,12 +19,14 @@ class Findings(NamedTuple):
       lines: paragraphs in Markdown, the answer first.
       tables: title -> rows of text, the head first.
       pictures: names of the PNG files in the folder that the report shows.
+      details: further tables, which are in report.md alone.
     """
 
     title: str
     lines: Sequence[str]
     tables: Mapping[str, Sequence[Sequence[str]]]
     pictures: Sequence[str] = ()
+    details: Mapping[str, Sequence[Sequence[str]]] = MappingProxyType({})
 
 
 def as_markdown(findings: Findings) -> str:
@@ -32,6 +35,6 @@ def as_markdown(findings: Findings) -> str:
 
     parts = [f"# {findings.title}", *findings.lines]
     parts += [f"![{name}]({name})" for name in findings.pictures]
-    for title, rows in findings.tables.items():
+    for title, rows in {**findings.tables, **findings.details}.items():
         parts += [f"## {title}", "\n".join(markdown_table(rows))]
     return "\n\n".join(parts) + "\n"

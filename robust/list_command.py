@@ -1,5 +1,7 @@
 """`robust list`: what there is, what it needs and what it costs."""
 
+import inspect
+
 from robust.show import terminal
 
 _LISTED = (
@@ -16,6 +18,7 @@ def show_plugins() -> None:
     _show_attacks()
     _show_with_cards("task", "concept")
     _show_with_cards("experiment", "question")
+    _show_defences()
     terminal.say(_LISTED, style="dim")
 
 
@@ -58,9 +61,32 @@ def _show_with_cards(kind: str, about_what: str) -> None:
         except ValueError as error:
             table.add_row(name, escape(f"does not load: {error}"), "")
             continue
-        about = (factory.__doc__ or "").strip().split("\n")[0]
+        about = _first_line(factory)
         table.add_row(name, about, escape(_cost(card_of(factory))))
     terminal.show(table)
+
+
+def _show_defences() -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from robust import registry
+
+    table = Table("defence", "what it does", "takes")
+    table.columns[0].no_wrap = True
+    for name in registry.names("defence"):
+        try:
+            function = registry.find("defence", name)
+        except ValueError as error:
+            table.add_row(name, escape(f"does not load: {error}"), "")
+            continue
+        takes = list(inspect.signature(function).parameters)[1:]
+        table.add_row(name, _first_line(function), ", ".join(takes))
+    terminal.show(table)
+
+
+def _first_line(function) -> str:
+    return (function.__doc__ or "").strip().split("\n")[0]
 
 
 def _cost(card) -> str:

@@ -14,7 +14,7 @@ from robust.blame import blame
 
 GROUPS = {
     "attack": "robust.attacks", "task": "robust.tasks", "data": "robust.data",
-    "experiment": "robust.experiments",
+    "experiment": "robust.experiments", "defence": "robust.defences",
 }  # fmt: skip
 
 

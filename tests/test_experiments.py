@@ -37,8 +37,12 @@ def toy(tmp_path):
 
 
 def test_markdown_has_title_lines_pictures_and_tables():
-    text = as_markdown(Findings("T", ["one"], {"A": [["x"], ["1"]]}, ["a.png"]))
-    assert text == "# T\n\none\n\n![a.png](a.png)\n\n## A\n\n| x |\n|---|\n| 1 |\n"
+    tables = {"A": [["x"], ["1"]]}, {"B": [["y"], ["2"]]}
+    text = as_markdown(Findings("T", ["one"], tables[0], ["a.png"], tables[1]))
+    assert text == (
+        "# T\n\none\n\n![a.png](a.png)\n\n"
+        "## A\n\n| x |\n|---|\n| 1 |\n\n## B\n\n| y |\n|---|\n| 2 |\n"
+    )
 
 
 def test_bench_prints_and_keeps_what_was_found(toy, tmp_path, capsys):

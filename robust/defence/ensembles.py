@@ -1,0 +1,173 @@
+"""Several networks in place of one, and the shape that all defended proxies have."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from robust.bind import bind
+from robust.target import Target
+
+_LARGEST = 50.0  # nats of surprise at which penalties stop growing: exp is finite
+
+
+class Ensemble(NamedTuple):
+    """A proxy that several networks agree on: the mean of their standardised scores.
+
+    Attributes:
+      score: `(params, x [num, ...]) -> [num]`.
+      params: leaves `[M, ...]`.
+      mean, std: of each member on base draws, `[M]`. Learning from preferences leaves
+        a score's offset free, without which the least of several means nothing.
+    """
+
+    score: Callable
+    params: Any
+    mean: Any
+    std: Any
+
+    def members(self, x):
+        """Score inputs by each member, in base standard deviations: `[M, num]`."""
+        raw = jax.vmap(self.score, (0, None))(self.params, x)
+        return (raw - self.mean[:, None]) / self.std[:, None]
+
+    def __call__(self, x):
+        return self.members(x).mean(axis=0)
+
+
+class Defended(NamedTuple):
+    """A proxy behind defences: min(mixed members - penalties, cap).
+
+    Attributes:
+      proxy: the `Ensemble`.
+      weight: of each member, `[M]`; least: of the lowest of them; variance: of their
+        variance (over M), taken off. All in the members' unit.
+      kl, chi2: per nat of surprise, and per e to it less 1, taken off.
+      cap: above which the score no longer rises.
+      log_prob: of an input under the base, `x -> [num]`, nats.
+      entropy: mean of -log_prob under the base, nats.
+    """
+
+    proxy: Ensemble
+    weight: Any
+    least: Any
+    variance: Any
+    kl: Any
+    chi2: Any
+    cap: Any
+    log_prob: Callable
+    entropy: Any
+
+    def __call__(self, x):
+        members = self.proxy.members(x)
+        score = self.weight @ members + self.least * members.min(axis=0)
+        score = score - self.variance * members.var(axis=0)
+        surprise = jnp.minimum(-self.log_prob(x) - self.entropy, _LARGEST)
+        cost = self.kl * surprise + self.chi2 * jnp.expm1(surprise)
+        return jnp.minimum(score - cost, self.cap)
+
+
+def ensemble(score: Callable, params, x) -> Ensemble:
+    """Standardise proxies on base draws and make one of them.
+
+    Args:
+      score: `(params, x) -> [num]`.
+      params: leaves `[M, ...]`.
+      x: base draws `[N, ...]`.
+
+    Raises:
+      ValueError: a member whose scores are all the same.
+    """
+    raw = jax.vmap(score, (0, None))(params, x)
+    mean, std = raw.mean(axis=1), raw.std(axis=1)
+    if not (np.asarray(std) > 0).all():
+        constant = np.flatnonzero(~(np.asarray(std) > 0)).tolist()
+        raise ValueError(f"members {constant} score all inputs alike; leave them out")
+    return Ensemble(score, params, mean, std)
+
+
+def single(target: Target, member: int = 0) -> Target:
+    """No defence: one member alone.
+
+    Raises:
+      ValueError: as `mean`; or no such member.
+    """
+    plain = defended(target)
+    count = len(plain.weight)
+    if not 0 <= member < count:
+        raise ValueError(f"member is {member}; give a number from 0 to {count - 1}")
+    return target._replace(proxy=plain._replace(weight=jnp.eye(count)[member]))
+
+
+def mean(target: Target) -> Target:
+    """The mean of an ensemble's members.
+
+    Raises:
+      ValueError: the target's proxy is no `Ensemble`.
+
+    Reference: Coste et al. 2023, arXiv:2310.02743, section 3.
+    """
+    return target._replace(proxy=defended(target))
+
+
+def wco(target: Target) -> Target:
+    """Worst-case optimization: the lowest of an ensemble's members.
+
+    Raises:
+      ValueError: as `mean`.
+
+    Reference: Coste et al. 2023, arXiv:2310.02743, eq. 4.
+    """
+    plain = defended(target)
+    weight, least = jnp.zeros_like(plain.weight), jnp.ones(())
+    return target._replace(proxy=plain._replace(weight=weight, least=least))
+
+
+def uwo(target: Target, coefficient: float = 0.5, *, ddof: int = 0) -> Target:
+    """Uncertainty-weighted optimization: mean less coefficient times variance.
+
+    Args:
+      coefficient: per unit of variance, members being in base standard deviations.
+      ddof: the variance divides by M - ddof. The paper's formula divides by M;
+        implementations that call a sample variance divide by M - 1, which for five
+        members is a coefficient a quarter higher.
+
+    Raises:
+      ValueError: as `mean`; a negative coefficient; as many ddof as members.
+
+    Reference: Coste et al. 2023, arXiv:2310.02743, eq. 5.
+    """
+    plain = defended(target)
+    count = len(plain.weight)
+    if not coefficient >= 0 or not 0 <= ddof < count:
+        raise ValueError(
+            f"got coefficient={coefficient}, ddof={ddof}; give at least zero, and a "
+            f"ddof from 0 to {count - 1}"
+        )
+    variance = jnp.asarray(coefficient * count / (count - ddof), float)
+    return target._replace(proxy=plain._replace(variance=variance))
+
+
+def defended(target: Target) -> Defended:
+    """The proxy as `Defended`, with what defences it has so far."""
+    proxy = target.proxy
+    if isinstance(proxy, Defended):
+        return proxy
+    if not isinstance(proxy, Ensemble):
+        raise ValueError(
+            f"the target's proxy is {type(proxy).__name__}; give "
+            "robust.defence.ensemble(score, params, x); one member will do"
+        )
+    count, zero = len(proxy.mean), jnp.zeros(())
+    return Defended(
+        proxy=Ensemble(bind(proxy.score), *proxy[1:]),
+        weight=jnp.full(count, 1 / count, float),
+        least=zero, variance=zero, kl=zero, chi2=zero, cap=jnp.asarray(jnp.inf, float),
+        log_prob=bind(target.base.log_prob or _flat), entropy=zero,
+    )  # fmt: skip
+
+
+def _flat(x):
+    return jnp.zeros(len(jax.tree.leaves(x)[0]))

@@ -1,0 +1,71 @@
+"""A score less what an input costs in surprise: KL and chi-squared penalties."""
+
+import jax
+import numpy as np
+
+from robust.base import Base
+from robust.defence.ensembles import defended
+from robust.target import Target
+
+
+def kl_penalty(
+    target: Target, coefficient: float, *, key: jax.Array, draws: int = 2**14
+) -> Target:
+    """Take off a coefficient times an input's surprise, -log p0(x) - H(p0), nats.
+
+    Under a policy the mean surprise is KL(policy ‖ base) + H(policy) - H(base): the
+    KL itself for one that has moved without narrowing. A point has no KL; this is
+    what can be asked of it, up to 50 nats. `policy_gradient` has the true penalty as
+    an option.
+
+    Args:
+      coefficient: base standard deviations of the proxy per nat. A linear proxy on a
+        normal base is then best at 1 / (2 coefficient²) nats.
+      key: of base draws that give H(p0).
+      draws: how many.
+
+    Raises:
+      ValueError: as `mean`; the base has no log_prob of its inputs; a negative
+        coefficient.
+    """
+    return _penalised(target, key, draws, kl=coefficient)
+
+
+def chi2_penalty(
+    target: Target, coefficient: float, *, key: jax.Array, draws: int = 2**14
+) -> Target:
+    """Take off a coefficient times e^surprise - 1, see `kl_penalty`.
+
+    Chi-squared is E_policy[policy / base] - 1, and e^surprise is that ratio at an
+    input for a policy as concentrated as the base.
+
+    Args:
+      coefficient: base standard deviations of the proxy. A linear proxy on a normal
+        base is then best where coefficient = e^(-d²/2) / d, d²/2 being the nats.
+      key, draws: as in `kl_penalty`.
+
+    Raises:
+      ValueError: as `kl_penalty`.
+
+    Reference: Laidlaw et al. 2025, arXiv:2403.03185 (chi-squared, not KL, bounds what
+    is lost); this pointwise form is ours.
+    """
+    return _penalised(target, key, draws, chi2=coefficient)
+
+
+def _penalised(target, key, draws, kl=0.0, chi2=0.0) -> Target:
+    base, plain = target.base, defended(target)
+    if base.log_prob is None or base.decode is not Base._field_defaults["decode"]:
+        raise ValueError(
+            "the base has no log_prob of its inputs; use quantilizer, early_stopping "
+            "or pessimism, which need none"
+        )
+    if not min(kl, chi2) >= 0:
+        raise ValueError(f"coefficient is {min(kl, chi2)}; give at least zero")
+    if np.isfinite(plain.cap):
+        raise ValueError("the proxy is capped; put penalties before the cap")
+    penalised = plain._replace(
+        entropy=-base.log_prob(base.sample(key, draws)).mean(),
+        kl=plain.kl + kl, chi2=plain.chi2 + chi2,
+    )  # fmt: skip
+    return target._replace(proxy=penalised)
