@@ -73,7 +73,7 @@ def test_large_banks_are_resampled_in_parts():
         np.testing.assert_allclose(found.proxy[row], wanted.proxy, rtol=1e-9)
 
 
-@pytest.mark.parametrize("end", [0.5, 1.9, 6.0])
+@pytest.mark.parametrize("end", [0.5, 1.9, 3.4, 6.0])
 @pytest.mark.parametrize("points", [3, 65])
 def test_tilts_by_direct_sums(end, points):
     """At 65 points sums are interpolated, within 1e-8, but not at the strongest."""
