@@ -133,21 +133,23 @@ def run(
     open_run = functools.partial(_open, functions, target, rows, slots, **options)
     if resume is None:
         state, look = open_run()
-        looks = [jax.device_get(look)]
+        looks = [look]
     else:
         state, looks = _restore(resume, open_run, plan, (len(unit), slots))
+    spent = _spent(attack.cost, plan)
     for done in range(len(looks), len(plan) + 1):
         if on_checkpoint:
+            looks[-1] = jax.device_get(looks[-1])
             leaves = jax.tree.leaves(state), [jax.tree.leaves(look) for look in looks]
             on_checkpoint(Checkpoint(done, plan, *leaves))
-        if done == len(plan):
-            break
-        bounds = np.asarray(plan[done - 1 : done + 1])
-        state, look = _advance(functions, target, rows, state, bounds, **options)
-        looks.append(jax.device_get(look))
+        if done < len(plan):
+            bounds = np.asarray(plan[done - 1 : done + 1])
+            state, look = _advance(functions, target, rows, state, bounds, **options)
+            looks.append(look)
+        looks[done - 1] = jax.device_get(looks[done - 1])  # while the next steps run
     x, proxy, info = jax.tree.map(lambda *leaf: np.stack(leaf, axis=1), *looks)
     return Trace(
-        x, proxy, info, *_spent(attack.cost, plan), unit,
+        x, proxy, info, *spent, unit,
         jax.device_get(rows.context), {"attack": attack.name},
     )  # fmt: skip
 
