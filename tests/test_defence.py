@@ -117,6 +117,18 @@ def test_penalties_are_best_where_the_docstring_says(lone, name, coefficient, be
     assert found == pytest.approx(best, abs=5 * 0.01 + 0.01)
 
 
+@pytest.mark.parametrize("name", ["kl_penalty", "chi2_penalty"])
+def test_no_distance_outruns_a_penalty(lone, name):
+    """1 / (2 c) is the most of r - c r²/2; outside a box nothing is worth a visit."""
+    x = jnp.zeros((4, DIM)).at[:, 0].set(jnp.array([20.0, 50, 200, 1000]))
+    far = getattr(defence, name)(lone, 0.3, key=KEY).proxy(x)
+    assert (np.asarray(far) < 1 / 0.6).all()
+    boxed = lone._replace(base=box(DIM))
+    outside = getattr(defence, name)(boxed, 0.3, key=KEY).proxy(x)
+    assert (np.asarray(outside) < -1e3).all()
+    assert np.isfinite(defence.mean(boxed).proxy(x)).all()
+
+
 def test_surprise_of_a_shifted_policy_is_its_kl(lone):
     """E under N(δ, I) is |δ|²/2; of 2^16 draws, standard deviation sqrt(d/2 + δ²)."""
     target = defence.kl_penalty(lone, 1.0, key=KEY, draws=2**16)

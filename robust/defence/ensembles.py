@@ -10,7 +10,8 @@ import numpy as np
 from robust.bind import bind
 from robust.target import Target
 
-_LARGEST = 50.0  # nats of surprise at which penalties stop growing: exp is finite
+_LARGEST = 50.0  # nats at which the chi-squared penalty stops growing: exp is finite
+_IMPOSSIBLE = 1e30  # nats, in place of infinity, of which none would be a NaN
 
 
 class Ensemble(NamedTuple):
@@ -64,8 +65,9 @@ class Defended(NamedTuple):
         members = self.proxy.members(x)
         score = self.weight @ members + self.least * members.min(axis=0)
         score = score - self.variance * members.var(axis=0)
-        surprise = jnp.minimum(-self.log_prob(x) - self.entropy, _LARGEST)
-        cost = self.kl * surprise + self.chi2 * jnp.expm1(surprise)
+        surprise = jnp.minimum(-self.log_prob(x) - self.entropy, _IMPOSSIBLE)
+        excess = jnp.expm1(jnp.minimum(surprise, _LARGEST))
+        cost = self.kl * surprise + self.chi2 * excess
         return jnp.minimum(score - cost, self.cap)
 
 

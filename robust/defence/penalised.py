@@ -15,8 +15,7 @@ def kl_penalty(
 
     Under a policy the mean surprise is KL(policy ‖ base) + H(policy) - H(base): the
     KL itself for one that has moved without narrowing. A point has no KL; this is
-    what can be asked of it, up to 50 nats. `policy_gradient` has the true penalty as
-    an option.
+    what can be asked of it. `policy_gradient` has the true penalty as an option.
 
     Args:
       coefficient: base standard deviations of the proxy per nat. A linear proxy on a
@@ -37,7 +36,7 @@ def chi2_penalty(
     """Take off a coefficient times e^surprise - 1, see `kl_penalty`.
 
     Chi-squared is E_policy[policy / base] - 1, and e^surprise is that ratio at an
-    input for a policy as concentrated as the base.
+    input for a policy as concentrated as the base. Surprise counts up to 50 nats.
 
     Args:
       coefficient: base standard deviations of the proxy. A linear proxy on a normal
