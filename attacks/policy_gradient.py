@@ -27,6 +27,7 @@ def policy_gradient(
     learning_rate: float = 0.05,
     *,
     kl_coefficient: float = 0.0,
+    entropy_coefficient: float = 0.0,
     algorithm: str = "reinforce",
     optimizer: optax.GradientTransformation = _ADAM,
     steps: int = 200,
@@ -48,12 +49,15 @@ def policy_gradient(
     slots, with its standard `kl_error`. The estimator is the mean log ratio with the
     score function along the way from the base as control variate: it has mean 0 and
     bounded weight, and where the base is an exponential family in its natural
-    parameters, such as logits, nothing random is left.
+    parameters, such as logits, nothing random is left. A policy that brings its own
+    `kl` is asked for that instead.
 
     Args:
       learning_rate: multiplies the optimizer's update, in units of the parameters.
       kl_coefficient: λ, in units of the proxy per nat; at the optimum the policy is
         the tilt p0 exp(r/λ) if it can be. 0: no penalty.
+      entropy_coefficient: bonus per nat of the policy's entropy, in units of the
+        proxy.
       algorithm: "reinforce", "grpo" or "ppo".
       optimizer: any optax transformation that minimises, made with step size 1;
         make it once, since another object is another program.
@@ -74,11 +78,12 @@ def policy_gradient(
     for name, value in {"learning_rate": learning_rate, "steps": steps}.items():
         if not value > 0:
             raise ValueError(f"{name} is {value}; give a number above zero")
-    if not kl_coefficient >= 0:
-        raise ValueError(
-            f"kl_coefficient is {kl_coefficient}; give a number of at least zero"
-        )
-    rates = jnp.asarray(learning_rate, float), jnp.asarray(kl_coefficient, float)
+    prices = {"kl_coefficient": kl_coefficient,
+              "entropy_coefficient": entropy_coefficient}  # fmt: skip
+    for name, value in prices.items():
+        if not value >= 0:
+            raise ValueError(f"{name} is {value}; give a number of at least zero")
+    rates = [jnp.asarray(v, float) for v in (learning_rate, *prices.values())]
     return Attack(
         init=bind(_init, optimizer=optimizer),
         step=bind(_step, *rates, algorithm=algorithm, optimizer=optimizer),
@@ -97,12 +102,15 @@ def _init(key, z, target, *, optimizer):
     return State(params, optimizer.init(params), jnp.zeros(count), jnp.asarray(jnp.inf))
 
 
-def _step(learning_rate, kl_coefficient, key, state, target, *, algorithm, optimizer):
+def _step(
+    learning_rate, kl_coefficient, bonus, key, state, target, *, algorithm, optimizer
+):
     policy, count = target.base.policy, len(state.score)
     z = policy.sample(state.params, key, count)
     score, worst = _worst_filled(target.score(z), state.worst)
     before = policy.log_prob(state.params, z)
     base = policy.log_prob(policy.params, z)
+    score = score - bonus * before
     if algorithm == "grpo":
         spread, penalty = score.std(), kl_coefficient
         advantage = _against_the_others(score) / jnp.where(spread > 0, spread, 1.0)
@@ -159,6 +167,9 @@ def _info(key, state, target):
 def _kl(key, params, policy, count):
     """KL(policy ‖ base) in nats and its standard error, both `[]`."""
     z = policy.sample(params, key, count)
+    if policy.kl is not None:
+        each = policy.kl(params, policy.params, z)
+        return each.mean(), each.std() / jnp.sqrt(max(count - 1, 1))
     way = jax.tree.map(jnp.subtract, params, policy.params)
     log_prob, slope = jax.jvp(lambda p: policy.log_prob(p, z), (params,), (way,))
     ratio = log_prob - policy.log_prob(policy.params, z)

@@ -16,11 +16,16 @@ class Policy(NamedTuple):
       params: pytree of parameters; at these values the policy is the base.
       sample: `(params, key, num) -> z`, leaves `[num, ...]`.
       log_prob: `(params, z) -> [num]`, nats.
+      kl: `(params, base's params, z) -> [num]`, nats: what has the mean
+        KL(policy ‖ base) over z drawn from the policy, with less noise than a log
+        ratio; such as, for sequences, the sum along each of the KL between
+        next-token distributions. None: unknown.
     """
 
     params: Any
     sample: Callable
     log_prob: Callable
+    kl: Callable | None = None
 
 
 def _identity(z):
@@ -283,5 +288,5 @@ def tunable(policy: Policy, move: Callable | None = None) -> Base:
         sample=bind(sample, policy.params),
         move=move,
         log_prob=bind(log_prob, policy.params),
-        policy=Policy(policy.params, sample, log_prob),
+        policy=policy._replace(sample=sample, log_prob=log_prob),
     )
