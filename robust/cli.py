@@ -16,6 +16,7 @@ from robust.list_command import show_plugins
 from robust.run_command import run_task
 from robust.show import terminal
 from robust.suite_command import is_suite, run_suite
+from robust.transcripts_command import measure_transcripts, plan_of_transcripts
 
 BROKEN = 1
 USAGE = 64  # sysexits.h: the command was used incorrectly
@@ -202,6 +203,75 @@ def curve(
         curve_of_scores(
             scores, n=n, format_=format_, picture=plot, proxy=proxy, true=true,
             group=group, on_nan=on_nan, drop_short=drop_short,
+        )  # fmt: skip
+
+
+@app.command
+def transcripts(
+    file: Path,
+    /,
+    *,
+    plan: Path | None = None,
+    answers: Path | None = None,
+    reader: str | None = None,
+    fractions: str = "0,0.33,0.67",
+    over: Literal["question", "seed"] = "question",
+    key: int = 0,
+    batch: int = 16,
+    timeout: float = 60.0,
+    format_: Annotated[
+        Literal["table", "json", "markdown"], Parameter(name="--format")
+    ] = "table",
+    plot: Path | None = None,
+) -> None:
+    """Say what chains of thought show: wording, legibility, whether answers use them.
+
+    One JSON object a line with question, chain and answer; optionally id, step (of
+    training), seed, reward, truth, hint, monitor (a score). No model is run: a plan
+    of interventions is written for yours to answer, and its answers are scored.
+
+    Parameters
+    ----------
+    file
+        The chains: .jsonl, or .jsonl.gz.
+    plan
+        File to write interventions into (early answers, filler, a mistake, a chain
+        swapped in, a paraphrase), to be answered by the model that wrote the chains.
+    answers
+        The rows of a plan with their answers; scored against the chains.
+    reader
+        What is to tell the answers from the chains alone: file.py:function, a list
+        of chains to a list of answers; or an http(s) address, to which
+        {"chains": [...]} is posted for {"answers": [...]}. Its answers are kept
+        beside the chains.
+    fractions
+        Parts of the chain to leave for early answers, 0 to 1, commas between.
+    over
+        Units of the intervals: question, or seed (of training).
+    key
+        Seed of the plan and of the halves that drift is compared on.
+    batch
+        Chains that the reader is given at once.
+    timeout
+        Seconds that an address may take for one batch.
+    format_
+        table, json or markdown.
+    plot
+        File for a picture: .png, .pdf or .svg.
+    """
+    with _complaints():
+        if plan is not None:
+            others = {"--answers": answers, "--reader": reader, "--plot": plot}
+            given = [name for name, value in others.items() if value is not None]
+            if given:
+                raise ValueError(f"--plan only writes a plan; leave out {given[0]}")
+            plan_of_transcripts(
+                file, plan, fractions=fractions, key=key, format_=format_
+            )
+            return
+        measure_transcripts(
+            file, answers=answers, reader=reader, over=over, batch=batch,
+            timeout=timeout, key=key, format_=format_, picture=plot,
         )  # fmt: skip
 
 
