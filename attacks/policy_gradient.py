@@ -29,6 +29,7 @@ def policy_gradient(
     kl_coefficient: float = 0.0,
     entropy_coefficient: float = 0.0,
     algorithm: str = "reinforce",
+    group: int | None = None,
     optimizer: optax.GradientTransformation = _ADAM,
     steps: int = 200,
 ) -> Attack:
@@ -59,6 +60,8 @@ def policy_gradient(
       entropy_coefficient: bonus per nat of the policy's entropy, in units of the
         proxy.
       algorithm: "reinforce", "grpo" or "ppo".
+      group: consecutive slots that a score is compared with, for a policy that gives
+        each prompt it draws to that many slots. None: all slots.
       optimizer: any optax transformation that minimises, made with step size 1;
         make it once, since another object is another program.
       steps: last checkpoint; the others lie at 1, 2, 5, 10, 20, 50, ... below it,
@@ -75,6 +78,8 @@ def policy_gradient(
         raise ValueError(
             f"algorithm is {algorithm!r}; give one of {', '.join(_EPOCHS)}"
         )
+    if group is not None and group < 2:
+        raise ValueError(f"group is {group}; give at least 2 slots, or None for all")
     for name, value in {"learning_rate": learning_rate, "steps": steps}.items():
         if not value > 0:
             raise ValueError(f"{name} is {value}; give a number above zero")
@@ -86,7 +91,9 @@ def policy_gradient(
     rates = [jnp.asarray(v, float) for v in (learning_rate, *prices.values())]
     return Attack(
         init=bind(_init, optimizer=optimizer),
-        step=bind(_step, *rates, algorithm=algorithm, optimizer=optimizer),
+        step=bind(
+            _step, *rates, algorithm=algorithm, group=group, optimizer=optimizer
+        ),
         sample=bind(_sample),
         info=bind(_info),
         cost=Cost(init=0, queries=1),
@@ -103,8 +110,9 @@ def _init(key, z, target, *, optimizer):
 
 
 def _step(
-    learning_rate, kl_coefficient, bonus, key, state, target, *, algorithm, optimizer
-):
+    learning_rate, kl_coefficient, bonus, key, state, target,
+    *, algorithm, group, optimizer,
+):  # fmt: skip
     policy, count = target.base.policy, len(state.score)
     z = policy.sample(state.params, key, count)
     score, worst = _worst_filled(target.score(z), state.worst)
@@ -112,11 +120,13 @@ def _step(
     base = policy.log_prob(policy.params, z)
     score = score - bonus * before
     if algorithm == "grpo":
-        spread, penalty = score.std(), kl_coefficient
-        advantage = _against_the_others(score) / jnp.where(spread > 0, spread, 1.0)
+        penalty, reward = kl_coefficient, _in_groups(score, group)
+        spread = reward.std(axis=1, keepdims=True)
+        advantage = _against_the_others(reward) / jnp.where(spread > 0, spread, 1.0)
     else:
-        penalty = 0.0
-        advantage = _against_the_others(score - kl_coefficient * (before - base))
+        penalty, reward = 0.0, score - kl_coefficient * (before - base)
+        advantage = _against_the_others(_in_groups(reward, group))
+    advantage = advantage.ravel()
 
     def loss(params):
         after = policy.log_prob(params, z)
@@ -148,10 +158,22 @@ def _worst_filled(score, worst):
     return jnp.where(defined, score, filler), worst
 
 
-def _against_the_others(reward):
-    """Rewards less the mean of all others."""
+def _in_groups(reward, group):
+    """Rewards `[M]` as `[groups, slots of each]`."""
     count = len(reward)
-    return (reward - reward.mean()) * (count / max(count - 1, 1))
+    if count % (group or count):
+        raise ValueError(
+            f"{count} slots are no whole number of groups of {group}; give slots that "
+            f"{group} divides"
+        )
+    return reward.reshape(-1, group or count)
+
+
+def _against_the_others(reward):
+    """Rewards less the mean of all others in their group."""
+    count = reward.shape[1]
+    mean = reward.mean(axis=1, keepdims=True)
+    return (reward - mean) * (count / max(count - 1, 1))
 
 
 def _sample(key, state, target):
