@@ -9,6 +9,12 @@ from benchmarks.overoptimization import overoptimization
 from benchmarks.overoptimization_cell import overoptimization_cell
 from benchmarks.photos import photos, photos_faint, photos_ssim
 from benchmarks.raters import raters, raters_people
+from benchmarks.reasoning import (
+    reasoning,
+    reasoning_answer,
+    reasoning_monitor,
+    reasoning_process,
+)
 from benchmarks.regressional import regressional
 from benchmarks.speech import speech, speech_clean, speech_overall
 from benchmarks.words import words, words_nonsense
@@ -31,6 +37,10 @@ __all__ = [
     "photos_ssim",
     "raters",
     "raters_people",
+    "reasoning",
+    "reasoning_answer",
+    "reasoning_monitor",
+    "reasoning_process",
     "regressional",
     "speech",
     "speech_clean",
