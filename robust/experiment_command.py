@@ -7,6 +7,7 @@ from pathlib import Path
 
 from robust.cache import keep_compiled_programs
 from robust.show import terminal
+from robust.threads import use_one_blas_thread
 
 
 def is_experiment(name: str) -> bool:
@@ -31,6 +32,7 @@ def run_experiment(name, attack_names, seeds, key, extra, folder, started) -> No
       ValueError: anything that the user can mend.
     """
     keep_compiled_programs()
+    use_one_blas_thread()
     from robust import registry, store
 
     given = ["--attack"] if attack_names else []

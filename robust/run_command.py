@@ -7,6 +7,7 @@ from pathlib import Path
 
 from robust.cache import keep_compiled_programs
 from robust.show import terminal
+from robust.threads import use_one_blas_thread
 
 _DEFAULT = ("best_of_n", "splitting", "gradient_ascent")
 _SEEDS = 8
@@ -28,6 +29,7 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
       ValueError: anything that the user can mend.
     """
     keep_compiled_programs()
+    use_one_blas_thread()
     import jax
 
     from robust import registry, store

@@ -4,6 +4,7 @@ import json
 
 from robust.cache import keep_compiled_programs
 from robust.show import terminal
+from robust.threads import use_one_blas_thread
 
 
 def check_pipeline(replicates: int, key: int, format_: str) -> bool | None:
@@ -21,6 +22,7 @@ def check_pipeline(replicates: int, key: int, format_: str) -> bool | None:
       ValueError: `replicates` below 1.
     """
     keep_compiled_programs()
+    use_one_blas_thread()
     import jax
 
     from robust.selftest import selftest, sound

@@ -17,6 +17,7 @@ import numpy as np
 from robust.measure.causes import Causes
 from robust.measure.curve import Curve
 from robust.reference import Reference
+from robust.threads import blas_threads
 from robust.trace import Checkpoint, Trace
 
 SCHEMA = 1
@@ -55,6 +56,7 @@ def environment() -> dict:
         "threads": len(os.sched_getaffinity(0))
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
+        "blas_threads": blas_threads(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
     }
 
