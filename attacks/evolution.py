@@ -45,6 +45,8 @@ def evolution(
     Sees the order of scores only; those that are not finite are the lowest. "cma_es"
     keeps an n x n covariance for each run: use "sep_cma_es" or "snes" (a deviation
     per coordinate) or "open_es" (a fixed one) beyond a few hundred coordinates.
+    Its eigenvectors come from OpenBLAS, whose threads cost such small matrices several
+    times the CPU time of one: start Python with OPENBLAS_NUM_THREADS=1.
 
     Args:
       algorithm: "cma_es", "sep_cma_es", "snes" or "open_es".

@@ -14,7 +14,15 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from robust.attack import Attack, Cost, check_needs
-from robust.target import PerSeed, as_pytree, check_scores, input_struct, resolve
+from robust.target import (
+    PerSeed,
+    Target,
+    as_pytree,
+    capabilities,
+    check_scores,
+    input_struct,
+    resolve,
+)
 
 
 class Trace(NamedTuple):
@@ -122,36 +130,35 @@ def run(
             f"the target is drawn for {target.seeds} seeds and {seeds} were asked; "
             f"make the task with seeds={seeds}"
         )
-    first = None if context is None else jax.tree.map(lambda leaf: leaf[0], context)
-    check_needs(attack, resolve(target, 0, first))
+    if not (callable(target) or isinstance(target, Target | PerSeed)):
+        resolve(target)  # says what a target is
     keep = min(keep, slots)
     plan = checkpoints(attack, steps=steps, queries=queries)
     rows, unit = rows_of(key, seeds, context, variants)
     target = as_pytree(target)
     functions = tuple(attack[:4])
     options = {"deterministic": deterministic, "keep": keep}
-    open_run = functools.partial(_open, functions, target, rows, slots, **options)
+    open_run = functools.partial(_open, attack, target, rows, slots, **options)
     if resume is None:
         state, look = open_run()
-        looks = [look]
+        looks = [jax.tree.leaves(look)]
     else:
-        state, looks = _restore(resume, open_run, plan, (len(unit), slots))
+        state, look = _restore(resume, open_run, plan, (len(unit), slots))
+        looks = [*resume.looks]
     spent = _spent(attack.cost, plan)
     for done in range(len(looks), len(plan) + 1):
         if on_checkpoint:
-            looks[-1] = jax.device_get(looks[-1])
-            leaves = jax.tree.leaves(state), [jax.tree.leaves(look) for look in looks]
-            on_checkpoint(Checkpoint(done, plan, *leaves))
+            looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]
+            on_checkpoint(Checkpoint(done, plan, jax.tree.leaves(state), [*looks]))
         if done < len(plan):
             bounds = np.asarray(plan[done - 1 : done + 1])
             state, look = _advance(functions, target, rows, state, bounds, **options)
-            looks.append(look)
-        looks[done - 1] = jax.device_get(looks[done - 1])  # while the next steps run
-    x, proxy, info = jax.tree.map(lambda *leaf: np.stack(leaf, axis=1), *looks)
-    return Trace(
-        x, proxy, info, *spent, unit,
-        jax.device_get(rows.context), {"attack": attack.name},
-    )  # fmt: skip
+            looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]  # while steps run
+            looks.append(jax.tree.leaves(look))
+    stacked = [np.stack(leaves, axis=1) for leaves in zip(*looks, strict=True)]
+    x, proxy, info = jax.tree.unflatten(jax.tree.structure(look), stacked)
+    context = jax.device_get(rows.context)
+    return Trace(x, proxy, info, *spent, unit, context, {"attack": attack.name})
 
 
 def checkpoints(
@@ -191,10 +198,9 @@ def checkpoints(
 def rows_of(key, seeds: int, context=None, variants: int | None = None):
     """Lay out rows as variant x prompt x seed; give them and their units `[S]`."""
     rows = _shard(_lay_out(key, context, seeds=seeds, variants=variants))
-    times = variants or 1
-    prompts = len(rows.key) // (seeds * times)
-    unit = np.repeat(np.arange(prompts), seeds) if prompts > 1 else np.arange(seeds)
-    return rows, np.tile(unit, times)
+    each = len(rows.key) // (variants or 1)
+    row = np.arange(len(rows.key)) % each
+    return rows, row if each == seeds else row // seeds
 
 
 @functools.partial(jax.jit, static_argnames=("seeds", "variants"))
@@ -222,16 +228,17 @@ def _shard(rows: Row) -> Row:
     return jax.device_put(rows, NamedSharding(mesh, PartitionSpec("rows")))
 
 
-def _open(functions, target, rows, slots, *, deterministic, keep):
+def _open(attack, target, rows, slots, *, deterministic, keep):
     """State and look at the base, row 0."""
     how = {"deterministic": deterministic}
     z, x, proxy = _draw_base(target, rows, slots=slots, keep=keep, **how)
-    state, info = _begin(functions, target, rows, z, **how)
+    who = {"needs": attack.needs, "name": attack.name}
+    state, info = _begin(tuple(attack[:4]), target, rows, z, **who, **how)
     return state, (x, proxy, info)
 
 
 def _restore(resume: Checkpoint, open_run, plan, shape: tuple[int, int]):
-    """State and looks of a checkpoint, in the structure that this run would give."""
+    """State of a checkpoint in this run's structure, and the shape of its looks."""
     state, look = jax.eval_shape(open_run)
     got = [leaf.shape for leaf in resume.looks[-1]]
     if resume.steps != plan or got != [leaf.shape for leaf in jax.tree.leaves(look)]:
@@ -240,18 +247,15 @@ def _restore(resume: Checkpoint, open_run, plan, shape: tuple[int, int]):
             f"this run has {plan} and {shape} rows and slots; resume with the same "
             "settings"
         )
-    unflatten = jax.tree.structure(look).unflatten
-    state = jax.tree.structure(state).unflatten(resume.state)
-    return state, [unflatten(leaves) for leaves in resume.looks]
+    return jax.tree.unflatten(jax.tree.structure(state), resume.state), look
 
 
 def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     steps = np.asarray(plan)
     # Row 0 is scored by the driver; an attack has spent nothing there yet.
     begun = steps > 0
-    queries = begun * (cost.init + cost.queries * steps)
-    grads = begun * (cost.first_grads + cost.grads * steps)
-    return steps, queries, grads
+    queries = cost.init + cost.queries * steps
+    return steps, begun * queries, begun * (cost.first_grads + cost.grads * steps)
 
 
 def _of(functions, row: Row):
@@ -290,6 +294,7 @@ def _draw_base(target, rows, *, slots, keep, deterministic):
 
     def one(row):
         bound = resolve(target, row.seed, row.context)
+        capabilities(bound)  # names what is wrong with a target
         z = bound.base.sample(_streams(row.key)[0], slots)
         x = bound.base.decode(z)
         proxy = bound.proxy(x)
@@ -299,11 +304,15 @@ def _draw_base(target, rows, *, slots, keep, deterministic):
     return _map(one, rows, deterministic=deterministic)
 
 
-@functools.partial(jax.jit, static_argnames=("deterministic",))
-def _begin(functions, target, rows, z, *, deterministic):
+@functools.partial(jax.jit, static_argnames=("deterministic", "needs", "name"))
+def _begin(functions, target, rows, z, *, deterministic, needs, name):
+    """State at the base; needs are checked here, where another call costs nothing."""
+
     def one(row, z):
         bound = resolve(target, row.seed, row.context)
-        init, _, _, info = _of(functions, row)
+        init, step, look, info = _of(functions, row)
+        own = Attack(init, step, look, info, Cost(0, 0), (), needs, name)
+        check_needs(own, bound)
         _, key_init, _, key_look = _streams(row.key)
         state = init(key_init, z, bound)
         # Weakly typed leaves would make the second call of _advance another program.
