@@ -6,13 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._overoptimization_model import (
-    DIM,
-    draw_data,
-    fit_all,
-    gold_value,
-    score,
-)
+from benchmarks._overoptimization_gold import DIM, gold_value
+from benchmarks._overoptimization_model import draw_data, fit_all, score
 from benchmarks._overoptimization_runs import base
 from robust import Target, bind, defence
 

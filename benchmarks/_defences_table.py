@@ -1,16 +1,13 @@
 """The leaderboard: attack x defence, what it buys, what it costs."""
 
-import json
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from robust import Findings, bootstrap
+from robust import bootstrap
 
-SCHEMA = "robust.leaderboard/1"
 _MILD = 2  # index of n = 4 on the best-of-n curve: when nothing attacks
-_COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00"]
+AIMED, CONTROL = "adversarial_training", "more_labels"
 
 
 class Entry(NamedTuple):
@@ -36,9 +33,12 @@ class Board(NamedTuple):
 
     Attributes:
       entries: defence -> attack -> `Entry`.
-      worst: defence -> (attack, its end as `Interval`): the attack under which the
-        gold ends lowest, for each redraw picked on the others.
+      worst: defence -> (attack, the lowest of its true ends as `Interval`).
       cost: defence -> true gain of the best of 4 less that without a defence.
+      helps: defences that raise the end of the attack that is worst without one, by
+        simultaneous 95 % intervals over all defences.
+      aimed: attack -> end after adversarial training less that after as many labels
+        of base draws, paired; empty where there are not both.
       pessimism: true gain of what that policy draws, and the same less what each
         attack reaches without a defence.
       labels: defence -> further labels that it asked for.
@@ -47,6 +47,8 @@ class Board(NamedTuple):
     entries: dict
     worst: dict
     cost: dict
+    helps: list
+    aimed: dict
     pessimism: tuple
     labels: dict
 
@@ -70,11 +72,14 @@ def board_of(curves: dict, oracle: dict, itself, labels) -> Board:
     }
     ends = {a: {n: c[:, -1] for n, c in found.items()} for a, found in curves.items()}
     mild = {name: c[:, _MILD] for name, c in curves["best_of_n"].items()}
+    worst = {n: lowest({a: ends[a][n] for a in ends}) for n in names}
     t = bootstrap.t_interval
     return Board(
         entries=entries,
-        worst={n: _worst({a: ends[a][n] for a in ends}) for n in names},
+        worst=worst,
         cost={n: t(mild[n] - mild["none"]) for n in names},
+        helps=_helps(ends[worst["none"][0]] | {"pessimism": itself}),
+        aimed={a: t(e[AIMED] - e[CONTROL]) for a, e in ends.items() if AIMED in e},
         pessimism=(t(itself), {a: t(itself - ends[a]["none"]) for a in ends}),
         labels=dict(labels),
     )
@@ -90,153 +95,31 @@ def _entry(gold, none, oracle) -> Entry:
     )
 
 
-def _worst(ends: dict):
-    """The attack with the lowest end, and that end without the luck of the pick."""
-    names, values = list(ends), np.stack(list(ends.values()))
-    others = values.sum(axis=1, keepdims=True) - values
-    pick = others.argmin(axis=0)
-    honest = values[pick, np.arange(values.shape[1])]
-    return names[int(values.mean(axis=1).argmin())], bootstrap.t_interval(honest)
+def lowest(ends: dict):
+    """The attack with the lowest mean end, and the lowest of K true means.
+
+    The lowest mean of K is too low by the luck of the pick, which the interval has to
+    cover. Its low end is the lowest of the attacks' own 95 % intervals: it lies above
+    the truth only if that of the truly worst attack does. Its high end is the lowest
+    of K intervals at once (Bonferroni).
+
+    Args:
+      ends: attack -> `[D]`.
+
+    Returns:
+      name, `Interval`.
+    """
+    values = np.stack(list(ends.values()), axis=1)
+    mean = values.mean(axis=0)
+    low = bootstrap.t_interval(values).low.min()
+    high = bootstrap.t_interval(values, 1 - 0.05 / len(ends)).high.min()
+    name = list(ends)[int(mean.argmin())]
+    return name, bootstrap.Interval(mean.min(), low, high)
 
 
-def write(folder: Path, boards: dict[str, Board]) -> None:
-    """Write leaderboard.parquet, a row per measure, and the same as JSON."""
-    import polars
-
-    rows = [row for gold, board in boards.items() for row in _records(gold, board)]
-    polars.DataFrame(rows).write_parquet(folder / "leaderboard.parquet")
-    labels = next(iter(boards.values())).labels
-    record = {"schema": SCHEMA, "labels": labels, "rows": rows}
-    (folder / "leaderboard.json").write_text(json.dumps(record, indent=1), "utf8")
-
-
-def _records(gold: str, board: Board):
-    def row(defence, attack, measure, interval):
-        place = {"gold": gold, "defence": defence, "attack": attack}
-        return {**place, "measure": measure, **_plain(interval)}
-
-    for name, by_attack in board.entries.items():
-        for attack, entry in by_attack.items():
-            for measure, interval in entry._asdict().items():
-                yield row(name, attack, measure, interval)
-        attack, interval = board.worst[name]
-        yield row(name, attack, "worst", interval)
-        yield row(name, "best_of_4", "versus_none", board.cost[name])
-    end, versus = board.pessimism
-    yield row("pessimism", "itself", "end", end)
-    for attack, interval in versus.items():
-        yield row("pessimism", attack, "versus_none", interval)
-
-
-def _plain(interval) -> dict:
-    names = ("mean", "low", "high")
-    return dict(zip(names, map(float, interval), strict=True))
-
-
-def _shown(interval) -> str:
-    return "{:+.2f} [{:+.2f}, {:+.2f}]".format(*map(float, interval))
-
-
-def findings_of(boards: dict[str, Board], redraws: int) -> Findings:
-    """Say what each defence buys and costs, and lay out the tables."""
-    titles = {
-        "end": "true gain at the end",
-        "versus_none": "what it buys, the same less that without a defence, paired",
-        "peak": "true gain at its best, if one could stop there",
-        "regret": "regret, the same attack on the gold itself less this",
-    }
-    return Findings(
-        "Defences against over-optimization",
-        [*(_line(gold, board) for gold, board in boards.items()), _note(redraws)],
-        {f"Gold {g!r}: worst case and cost": _summary_rows(b)
-         for g, b in boards.items()},
-        [f"{gold}.png" for gold in boards],
-        {f"Gold {gold!r}: {title}": _rows(board, measure)
-         for gold, board in boards.items() for measure, title in titles.items()},
-    )  # fmt: skip
-
-
-def _summary_rows(board: Board):
-    head = ["defence", "worst attack", "true gain at its end", "best of 4, less none's",
-            "more labels"]  # fmt: skip
-    rows = [
-        [name, attack, _shown(end), _shown(board.cost[name]),
-         f"{board.labels.get(name, 0):,}"]
-        for name, (attack, end) in board.worst.items()
+def _helps(ends: dict) -> list:
+    coverage = 1 - 0.05 / (len(ends) - 1)
+    return [
+        name for name, end in ends.items()
+        if bootstrap.t_interval(end - ends["none"], coverage).low > 0
     ]  # fmt: skip
-    itself = ["pessimism", "none can", _shown(board.pessimism[0]), "–", "0"]
-    return [head, *sorted(rows, key=lambda r: -float(r[2].split()[0])), itself]
-
-
-def _rows(board: Board, measure: str):
-    attacks = list(board.entries["none"])
-    rows = [
-        [name, *(_shown(getattr(by_attack[a], measure)) for a in attacks)]
-        for name, by_attack in board.entries.items()
-    ]
-    if measure == "versus_none":
-        versus = board.pessimism[1]
-        rows = [*rows[1:], ["pessimism", *(_shown(versus[a]) for a in attacks)]]
-    return [["defence", *attacks], *rows]
-
-
-def _line(gold: str, board: Board) -> str:
-    ends = {name: interval for name, (_, interval) in board.worst.items()}
-    none, attack = ends["none"], board.worst["none"][0]
-    better = [n for n, e in board.entries.items() if e[attack].versus_none.low > 0]
-    holds = [n for n, e in ends.items() if e.low > 0]
-    cost = {n: float(c.mean) for n, c in board.cost.items() if n != "none"}
-    least, most = min(cost, key=cost.__getitem__), max(cost, key=cost.__getitem__)
-    return (
-        f"Gold {gold!r}: without a defence the worst attack is {attack}, and the gold "
-        f"ends at {_shown(none)} base standard deviations. Against that attack "
-        f"{_list(better)} help: their interval over paired redraws lies above zero. "
-        f"Under its own worst attack the gold ends above the base behind "
-        f"{_list(holds)}. When nothing attacks (the best of 4), the defences change "
-        f"the true gain by {cost[least]:+.3f} ({least}) to {cost[most]:+.3f} ({most})."
-    )
-
-
-def _note(redraws: int) -> str:
-    return (
-        f"95 % t intervals over {redraws} redraws of gold, preferences and starts; no "
-        "correction for the number of entries. The worst attack on a defence is "
-        "picked, for each redraw, on the others. Strengths were fixed beforehand; "
-        "another strength is another defence. No attack can be run on pessimism, which "
-        "is its own policy."
-    )
-
-
-def _list(names) -> str:
-    return ", ".join(names) or "none of them"
-
-
-def draw(file: Path, gold: str, board: Board) -> None:
-    """Dots by defence, a panel for each attack: end, and peak beside it."""
-    from matplotlib.figure import Figure
-
-    names, attacks = list(board.entries), list(board.entries["none"])
-    figure = Figure(figsize=(2.6 * len(attacks) + 1.6, 4.6), layout="constrained")
-    panels = figure.subplots(1, len(attacks), sharey=True, sharex=True)
-    place = np.arange(len(names))[::-1]
-    for axes, attack, colour in zip(panels, attacks, _COLOURS, strict=False):
-        entries = [board.entries[name][attack] for name in names]
-        end = np.array([entry.end for entry in entries], float).T
-        peak = [float(entry.peak.mean) for entry in entries]
-        axes.hlines(place, end[0], peak, color="#c8c8c8", lw=1, zorder=1)
-        axes.errorbar(
-            end[0], place, xerr=[end[0] - end[1], end[2] - end[0]], fmt="o",
-            color=colour, ms=5, capsize=2, label="at the end, 95 %",
-        )  # fmt: skip
-        axes.plot(peak, place, "o", mfc="white", mec=colour, ms=5, label="at its best")
-        axes.axvline(0, color="#8a8a8a", lw=0.8)
-        axes.set_title(attack, fontsize=10)
-        axes.set_yticks(place, names)
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-    figure.supxlabel(
-        f"true gain over the base (sd of the gold), gold {gold!r}", fontsize=10
-    )
-    handles = panels[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower right", ncols=2, frameon=False)
-    figure.savefig(file, dpi=120, facecolor="white")

@@ -1,4 +1,4 @@
-"""Gold rewards, preferences that they label, and proxies that learn from these.
+"""Preferences that a gold reward labels, and proxies that learn from these.
 
 Everything is drawn anew per redraw: gold, data, and the proxies' starts.
 """
@@ -12,15 +12,13 @@ import numpy as np
 import optax
 from jax.flatten_util import ravel_pytree
 
-DIM = 16
+from benchmarks._overoptimization_gold import DIM, GOLDS, draw_gold, gold_value
+
 STEPS, BATCH = 1000, 128
 _LOOKS = 20  # at the validation loss
 _VALIDATION = 1000  # pairs at most; a fifth of few
 _RATE = 3e-3
 _LEAK = 0.1  # of the leaky ReLU; plain ReLUs of width 4 die
-_HUB = 2.0  # where a sweet spot's parabola becomes a cone
-_WAVES = 512
-_SCALED = 2**16  # base draws that a gold is standardised on
 
 
 class Cell(NamedTuple):
@@ -50,8 +48,8 @@ class Proxies(NamedTuple):
 def train_proxies(key, cells, redraws: int) -> Proxies:
     """Train Bradley-Terry proxies of all cells and redraws in one program.
 
-    A network of width w is one of the largest width whose further units are zero,
-    in and out: their gradients are exactly zero, so they stay so. Of each cell's
+    A network of width w is one of a wider room whose further units are zero, in and
+    out: their gradients are exactly zero, so they stay so. Of each cell's
     pairs a fifth, at most 1,000, are validation: the weights with the least loss on
     them, of 20 looks, are kept. Within a redraw the pairs of a smaller cell are among
     those of a larger one.
@@ -88,7 +86,7 @@ def train_proxies(key, cells, redraws: int) -> Proxies:
     width, pairs = (np.repeat([c[i] for c in cells], redraws) for i in (1, 2))
     params, accuracy = fit_all(
         jax.random.split(key_fit, len(source)), width, pairs, np.array(source),
-        better, worse, widest=int(width.max()),
+        better, worse, widest=int(width.max()), rooms=tuple(map(room_of, width)),
     )  # fmt: skip
     return Proxies(cells, golds, params, np.asarray(accuracy))
 
@@ -102,25 +100,41 @@ def draw_data(keys, *, kind: str, most: int):
         params = draw_gold(key_gold, kind)
         return params, preferences(key_data, params, most)
 
-    return jax.vmap(redraw)(keys)
+    # One after the other: random numbers of many keys at once take long to compile.
+    return jax.lax.map(redraw, keys)
 
 
-@functools.partial(jax.jit, static_argnames="widest")
-def fit_all(keys, width, pairs, source, better, worse, *, widest: int):
+def room_of(width: int) -> int:
+    """Units in which a network is computed: the next power of two, at least 16."""
+    return max(16, 1 << (int(width) - 1).bit_length())
+
+
+@functools.partial(jax.jit, static_argnames=("widest", "rooms"))
+def fit_all(keys, width, pairs, source, better, worse, *, widest, rooms=None):
     """Train a proxy per row: weights `[R, ...]` and held-out accuracies `[R]`.
 
     Args:
       keys, width, pairs: `[R]`.
       source: which of the data sets each row learns from, `[R]`.
       better, worse: the two of each pair, `[sets, most, DIM]`.
+      widest: what the weights are padded to, and drawn as.
+      rooms: units in which each row is computed, at least its width; R numbers, of
+        which the program holds one training for each kind. Default: the widest.
     """
-    one = functools.partial(_fit, better, worse, widest)
-    return jax.vmap(one)(keys, width, pairs, source)
+    rooms = np.minimum(widest if rooms is None else rooms, widest)
+    rooms = np.broadcast_to(rooms, len(source))
+    kinds = [np.flatnonzero(rooms == room) for room in np.unique(rooms)]
+    found = []
+    for rows in kinds:
+        one = functools.partial(_fit, better, worse, widest, int(rooms[rows[0]]))
+        found.append(jax.vmap(one)(*(a[rows] for a in (keys, width, pairs, source))))
+    back = np.argsort(np.concatenate(kinds))
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[back], *found)
 
 
-def _fit(better, worse, widest, key, width, pairs, source):
+def _fit(better, worse, widest, room, key, width, pairs, source):
     key_init, key_steps = jax.random.split(key)
-    start, unravel = ravel_pytree(_init(key_init, width, widest))
+    start, unravel = ravel_pytree(cut(_init(key_init, width, widest), room))
     held = jnp.minimum(pairs // 5, _VALIDATION)
     top = min(better.shape[1], _VALIDATION)
     is_held = jnp.arange(top) < held
@@ -152,7 +166,23 @@ def _fit(better, worse, widest, key, width, pairs, source):
     keys = jax.random.split(key_steps, (_LOOKS, STEPS // _LOOKS))
     begun = (start, optimizer.init(start)), start, jnp.inf, 0.0
     (_, best, _, right), _ = jax.lax.scan(look, begun, keys)
-    return unravel(best), right
+    return _pad(unravel(best), widest - room), right
+
+
+def cut(params, room: int):
+    """Weights `[...]` of a network without the units beyond a room, which are zero."""
+    at = {"first": (slice(None), slice(room)), "second": (slice(room), slice(room))}
+    return {
+        name: leaf[(..., *at.get(name, (slice(room),)))]
+        for name, leaf in params.items()
+    }
+
+
+def _pad(params, more: int):
+    at = {"first": ((0, 0), (0, more)), "second": ((0, more), (0, more))}
+    return {
+        name: jnp.pad(leaf, at.get(name, ((0, more),))) for name, leaf in params.items()
+    }
 
 
 def _init(key, width, widest):
@@ -188,57 +218,3 @@ def preferences(key, params, num: int):
     odds = gold_value(params, a) - gold_value(params, b)
     swap = jax.random.uniform(key_label, (num, 1)) > jax.nn.sigmoid(odds)[:, None]
     return jnp.where(swap, b, a), jnp.where(swap, a, b)
-
-
-def gold_value(params, x):
-    """Value inputs `[num, DIM]` by the gold, in base standard deviations: `[num]`."""
-    raw = _waves if "frequency" in params else _sweetspot
-    return (raw(params, x) - params["mean"]) / params["std"]
-
-
-def draw_gold(key, kind: str):
-    """Draw a gold of a kind in `GOLDS`, standardised on base draws."""
-    key_draw, key_scale = jax.random.split(key)
-    params = GOLDS[kind](key_draw)
-    raw = gold_value(params | {"mean": 0.0, "std": 1.0},
-                     jax.random.normal(key_scale, (_SCALED, DIM)))  # fmt: skip
-    return params | {"mean": raw.mean(), "std": raw.std()}
-
-
-def _rotation(key):
-    return jnp.linalg.qr(jax.random.normal(key, (DIM, DIM)))[0]
-
-
-def _draw_sweetspot(key):
-    keys = jax.random.split(key, 3)
-    return {
-        "axes": _rotation(keys[0]),
-        "weight": jax.random.uniform(keys[1], (DIM,), minval=0.3, maxval=1.7),
-        "best": 0.7 * jax.random.normal(keys[2], (DIM,)),
-    }
-
-
-def _sweetspot(params, x):
-    """Minus a weighted sum over axes of how far each is from its best."""
-    off = (x @ params["axes"] - params["best"][None]) / _HUB
-    return -(_HUB**2 * (jnp.sqrt(1 + off**2) - 1)) @ params["weight"]
-
-
-def _draw_waves(key):
-    keys = jax.random.split(key, 4)
-    length = 1.5 * jnp.arange(1, DIM + 1)
-    frequency = jax.random.normal(keys[1], (DIM, _WAVES)) / length[:, None]
-    return {
-        "frequency": _rotation(keys[0]) @ frequency,
-        "phase": 2 * jnp.pi * jax.random.uniform(keys[2], (_WAVES,)),
-        "weight": jax.random.normal(keys[3], (_WAVES,)),
-    }
-
-
-def _waves(params, x):
-    """A Gaussian process by random Fourier features (Rahimi & Recht 2007)."""
-    wave = jnp.cos(x @ params["frequency"] + params["phase"][None])
-    return wave @ params["weight"]
-
-
-GOLDS = {"sweetspot": _draw_sweetspot, "gp": _draw_waves}

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._overoptimization_model import DIM, Proxies, gold_value, score
+from benchmarks._overoptimization_gold import DIM, gold_value
+from benchmarks._overoptimization_model import Proxies, cut, score
 from robust import (
     Policy,
     Target,
@@ -107,13 +108,9 @@ def draw_bank(proxies: Proxies, key, draws: int) -> Bank:
     return Bank(proxy, curves, tuple(scales.T))
 
 
-def _narrow(params, rows, width):
-    """The proxies of some rows, without the units that are zero."""
-    cut = {"first": (DIM, width), "second": (width, width)}
-    return {
-        name: leaf[rows][(slice(None), *map(slice, cut.get(name, (width,))))]
-        for name, leaf in params.items()
-    }
+def _narrow(params, rows, room):
+    """The proxies of some rows, without the units beyond a room, which are zero."""
+    return cut({name: leaf[rows] for name, leaf in params.items()}, room)
 
 
 def _score_all(params, x):

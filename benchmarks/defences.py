@@ -30,8 +30,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import _defences_setting as setup
-from benchmarks._defences_table import Board, board_of, draw, findings_of, write
-from benchmarks._overoptimization_model import DIM
+from benchmarks._defences_report import draw, findings_of, write
+from benchmarks._defences_table import Board, board_of
+from benchmarks._overoptimization_gold import DIM
 from robust import Findings, best_of_n_curve, card, defence, run
 
 GOLDS = "sweetspot", "gp"
@@ -51,7 +52,7 @@ _DRAWS, _MOST = 2**16, 2**12  # base draws, and the largest n among them
 _CHUNK = 2**12
 
 
-@card(seconds=150, memory_mb=2000)
+@card(seconds=300, memory_mb=2000)
 def defences(
     folder: Path, *, key: int = 0, seeds: int = 8, say: Callable[[str, float], None]
 ) -> Findings:

@@ -23,6 +23,14 @@ it cannot see: what a person sees. It is learned too; blends of two digits and n
 are outside of what it was trained on, an unusual but genuine 3 far from its own third
 counts as less authentic, and an image that fools all four families within the
 distance of real 3s passes. `facts` says how it scores real scans that it never saw.
+
+Expected (`robust run`, 8 seeds, key 0; gains in base standard deviations, 95 %
+intervals over seeds): the proxies' held-out AUC is 0.9932. Best-of-1024 delivers +3.87
+[3.77, 3.97] for +3.63 [3.55, 3.72] promised, splitting +4.19 [4.09, 4.30] at 26.6 nats,
+both robust. Gradient ascent promises +5.05 [4.78, 5.32], peaks at +1.56 and ends at
+-0.12 [-0.26, 0.01]: strong, a drop of 1.68 [1.23, 2.13]. By the classifiers alone
+(`digits_classifiers`) the same attack ends at +3.92 [3.77, 4.08], undecided: the judge
+decides the verdict.
 """
 
 import functools

@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks._overoptimization_model import Cell, gold_value, train_proxies
+from benchmarks._overoptimization_gold import gold_value
+from benchmarks._overoptimization_model import Cell, train_proxies
 from benchmarks._overoptimization_runs import target
 from robust import Task, bind, card, keep
 

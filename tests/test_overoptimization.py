@@ -10,6 +10,7 @@ from scipy.stats import norm
 
 import robust.attack
 from benchmarks import _overoptimization_claims as claims
+from benchmarks import _overoptimization_gold as golden
 from benchmarks import _overoptimization_laws as laws
 from benchmarks import _overoptimization_model as model
 from benchmarks import _overoptimization_runs as runs
@@ -34,7 +35,7 @@ D, T = 8, 16
 def few_steps():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(model, "STEPS", 100)
-        patch.setattr(model, "_SCALED", SCALED)
+        patch.setattr(golden, "_SCALED", SCALED)
         yield
 
 
@@ -43,24 +44,24 @@ def proxies(few_steps):
     return jax.device_get(model.train_proxies(jax.random.key(0), CELLS, REDRAWS))
 
 
-@pytest.mark.parametrize("kind", model.GOLDS)
+@pytest.mark.parametrize("kind", golden.GOLDS)
 def test_golds_are_standardised(kind, few_steps):
     """Mean 0, standard deviation 1 on fresh draws.
 
     Both come from N = 4,096 draws, and so do the fresh ones: standard errors
     sqrt(2 / N) of the mean and sqrt((kurtosis - 1) / 2N) of the deviation. Five.
     """
-    gold = model.draw_gold(jax.random.key(1), kind)
-    x = jax.random.normal(jax.random.key(2), (SCALED, model.DIM))
-    value = np.asarray(model.gold_value(gold, x), float)
+    gold = golden.draw_gold(jax.random.key(1), kind)
+    x = jax.random.normal(jax.random.key(2), (SCALED, golden.DIM))
+    value = np.asarray(golden.gold_value(gold, x), float)
     spread = np.sqrt((np.mean((value - value.mean()) ** 4) - 1) / 2 / SCALED)
     assert abs(value.mean()) < 5 * np.sqrt(2 / SCALED)
     assert abs(value.std() - 1) < 5 * spread
 
 
 def test_sweet_spot_is_the_sum_that_the_docstring_says():
-    gold = model.draw_gold(jax.random.key(1), "sweetspot")
-    x = jax.random.normal(jax.random.key(3), (5, model.DIM))
+    gold = golden.draw_gold(jax.random.key(1), "sweetspot")
+    x = jax.random.normal(jax.random.key(3), (5, golden.DIM))
     raw = [
         -sum(
             gold["weight"][j]
@@ -71,14 +72,14 @@ def test_sweet_spot_is_the_sum_that_the_docstring_says():
                     - 1
                 )
             )
-            for j in range(model.DIM)
+            for j in range(golden.DIM)
         )
         for row in np.asarray(x)
     ]
     want = (np.array(raw) - gold["mean"]) / gold["std"]
-    np.testing.assert_allclose(model.gold_value(gold, x), want, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(golden.gold_value(gold, x), want, rtol=1e-4, atol=1e-4)
     best = gold["axes"] @ gold["best"]
-    assert model.gold_value(gold, best[None])[0] == pytest.approx(
+    assert golden.gold_value(gold, best[None])[0] == pytest.approx(
         float(-gold["mean"] / gold["std"]), abs=1e-4
     )
 
@@ -89,9 +90,9 @@ def test_labels_are_bradley_terry():
     Standard error of the mean of N independent labels less their probabilities:
     sqrt(mean p (1 - p) / N). Five of them.
     """
-    gold, num = model.draw_gold(jax.random.key(1), "sweetspot"), 20_000
+    gold, num = golden.draw_gold(jax.random.key(1), "sweetspot"), 20_000
     better, worse = model.preferences(jax.random.key(4), gold, num)
-    apart = np.asarray(model.gold_value(gold, better) - model.gold_value(gold, worse))
+    apart = np.asarray(golden.gold_value(gold, better) - golden.gold_value(gold, worse))
     p = 1 / (1 + np.exp(-np.abs(apart)))
     error = np.sqrt(np.mean(p * (1 - p)) / num)
     assert abs(np.mean(apart > 0) - p.mean()) < 5 * error
@@ -108,8 +109,31 @@ def test_narrow_networks_stay_narrow_in_the_padded_program(proxies):
         assert second[:, : cell.width, : cell.width].all()
 
 
+def test_rooms_change_nothing_but_rounding(few_steps):
+    """A network computed in its own room learns what it learns in a wider one.
+
+    Twenty steps, in which float32 sums of other lengths part by less than 1e-4.
+    """
+    keys = jax.random.split(jax.random.key(7), 3)
+    better, worse = jax.random.normal(jax.random.key(8), (2, 1, 200, golden.DIM))
+
+    def trained(rooms):
+        return model.fit_all.__wrapped__(
+            keys, np.array([3, 6, 3]), np.full(3, 200), np.zeros(3, int), better, worse,
+            widest=8, rooms=rooms,
+        )[0]  # fmt: skip
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "STEPS", 20)
+        found, want = trained((4, 8, 4)), trained(None)
+    assert found["second"].shape == (3, 8, 8)
+    for name, leaf in want.items():
+        np.testing.assert_allclose(found[name], leaf, rtol=1e-3, atol=1e-4)
+    assert [model.room_of(w) for w in (1, 16, 17, 32, 33)] == [16, 16, 32, 32, 64]
+
+
 def test_cut_networks_score_as_padded_ones(proxies):
-    x = jax.random.normal(jax.random.key(5), (50, model.DIM))
+    x = jax.random.normal(jax.random.key(5), (50, golden.DIM))
     cut = runs._narrow(proxies.params, np.arange(REDRAWS), 3)
     assert cut["second"].shape == (REDRAWS, 3, 3)
     for row in range(REDRAWS):
@@ -127,7 +151,7 @@ def test_training_and_validation_pairs(few_steps):
     coordinate have standard deviation 1/4, their mean over two proxies .18. Four.
     """
     keys = jax.random.split(jax.random.key(6), 2)
-    a, b = jax.random.normal(keys[0], (2, 2, 500, model.DIM))
+    a, b = jax.random.normal(keys[0], (2, 2, 500, golden.DIM))
     first = (a[..., :1] > b[..., :1]) | jnp.zeros(a.shape, bool)
     better, worse = jnp.where(first, a, b), jnp.where(first, b, a)
 
@@ -185,12 +209,12 @@ def test_power_is_the_rank_under_the_base():
 
 def test_each_redraw_is_judged_by_its_own_gold(proxies):
     golds = proxies.golds["sweetspot"]
-    x = np.random.default_rng(1).normal(size=(10, model.DIM)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(10, golden.DIM)).astype(np.float32)
     redraw = np.array([2, 0, 1, 0, 2, 1, 1, 0, 2, 0])
     found = cell_task._judge(golds, x, redraw)
     for i in range(10):
         gold = jax.tree.map(lambda leaf, d=redraw[i]: leaf[d], golds)
-        want = float(model.gold_value(gold, x[i][None])[0])
+        want = float(golden.gold_value(gold, x[i][None])[0])
         assert found[i] == pytest.approx(want, abs=1e-5)
 
 

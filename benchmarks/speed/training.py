@@ -29,7 +29,7 @@ def main(redraws: int = 5, step: int = 4) -> None:
     header("", "compile and train", "train again")
     together = twice(lambda: one_program(cells, redraws))
     apart = twice(lambda: loop(cells, redraws))
-    row("one program, widths padded to 64", *map(shown, together))
+    row("one program, widths padded to 16, 32 and 64", *map(shown, together))
     row("Python loop, a program for each width", *map(shown, apart))
     row(
         "ratio",

@@ -76,8 +76,7 @@ def report(facts: dict[str, str], study) -> None:
 
 def findings(found) -> None:
     """Print an experiment's `Findings`: its paragraphs, then its tables."""
-    for line in found.lines:
-        say(line)
+    say("\n\n".join(found.lines))
     for title, (head, *body) in found.tables.items():
         table = Table(*map(escape, head), title=escape(title), title_justify="left")
         for row in body:
