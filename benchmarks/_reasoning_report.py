@@ -36,7 +36,7 @@ class Change(NamedTuple):
             return "rose"
         if self.low > -MARGIN and self.high < MARGIN:
             return "kept"
-        return "undecided"
+        return "no fall" if self.low > -MARGIN else "undecided"
 
 
 def change(pushed: Pushed, name: str, at: int = -1) -> Change:

@@ -17,7 +17,8 @@ def verdict(found: dict[str, Pushed]) -> str:
     for name, p in pushed.items():
         if ARMS[name].group != "defence":
             valid = change(p, "valid")
-            text = f"`{name}` ({valid.before:.2f} to {valid.after:.2f})"
+            openly = ", which says that it takes the hint" * _says_so(p)
+            text = f"`{name}` ({valid.before:.2f} to {valid.after:.2f}{openly})"
             said.setdefault(valid.said, []).append(text)
     parts = [
         f"valid steps {words} in {', '.join(said[answer])}"
@@ -25,6 +26,7 @@ def verdict(found: dict[str, Pushed]) -> str:
             ("fell", "fell by more than .1"),
             ("rose", "rose by more than .1"),
             ("kept", "stayed within .1"),
+            ("no fall", "did not fall by more than .1"),
             ("undecided", "changed by an amount that these seeds do not settle"),
         )
         if answer in said
@@ -59,31 +61,42 @@ def _seed_claim(found) -> str:
 
 def _readers_claim(found) -> str:
     """Where steps are no longer valid: can operands still be read off?"""
-    fell = {n: p for n, p in found.items() if change(p, "valid").said == "fell"}
+    fell = {
+        n: p for n, p in found.items()
+        if change(p, "valid").said == "fell" and not _says_so(p)
+    }  # fmt: skip
     lost = [n for n, p in fell.items() if change(p, "read_operands").said == "fell"]
     if not fell:
         return ""
     kept = [n for n in fell if n not in lost]
     parts = []
     if lost:
-        parts.append(f"in {_listed(lost)} a frozen reader loses the operands too")
+        parts.append(f"in {_listed(lost)} a frozen reader loses the operands")
     if kept:
-        parts.append(f"in {_listed(kept)} it is not shown to lose them")
-    return "Where steps fell, " + "; ".join(parts) + "."
+        parts.append(
+            f"in {_listed(kept)} a frozen reader is not shown to lose the operands"
+        )
+    return "Where they fell, " + "; ".join(parts) + "."
 
 
 def _hint_claim(found) -> str:
     hinted = {n: p for n, p in found.items() if ARMS[n].group == "monitor"}
-    if not hinted:
-        return ""
     covert = [n for n, p in hinted.items() if change(p, "covert").said == "rose"]
-    openly = [n for n in hinted if n not in covert]
+    openly = [n for n, p in hinted.items() if _says_so(p)]
     parts = []
     if covert:
-        parts.append(f"took wrong hints without saying so in {_listed(covert)}")
+        parts.append(f"take wrong ones without saying so in {_listed(covert)}")
     if openly:
-        parts.append(f"are not shown to in {_listed(openly)}")
-    return "Writers paid to follow hints " + " and ".join(parts) + "."
+        parts.append(f"say so in {_listed(openly)}")
+    if not parts:
+        return ""
+    return f"Writers paid to follow hints {', and '.join(parts)}."
+
+
+def _says_so(pushed: Pushed) -> bool:
+    """Whether more chains than before say that they take the hint."""
+    verbal = "verbal" in pushed.figures
+    return verbal and change(pushed, "verbal").said == "rose"
 
 
 def _listed(names) -> str:

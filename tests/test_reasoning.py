@@ -153,7 +153,13 @@ def pushed_by(**ends) -> runs.Pushed:
 
 @pytest.mark.parametrize(
     ("after", "said"),
-    [(0.2, "fell"), (0.9, "rose"), (0.5, "kept"), (0.41, "undecided")],
+    [
+        (0.2, "fell"),
+        (0.9, "rose"),
+        (0.5, "kept"),
+        (0.59, "no fall"),
+        (0.41, "undecided"),
+    ],
 )
 def test_a_change_is_what_its_interval_shows(after, said):
     found = report.change(pushed_by(valid=(0.5, after)), "valid")
@@ -167,17 +173,19 @@ def test_the_paragraph_follows_the_intervals():
         "answer": pushed_by(valid=(0.87, 0.99)),
         "answer_short": pushed_by(valid=(0.87, 0.1)),
         "process": pushed_by(valid=(0.87, 0.1), read_operands=(0.97, 0.2)),
-        "monitor": pushed_by(
-            valid=(0.6, 0.6), covert=(0.03, 0.95), follows_wrong=(0.3, 1)
-        ),
+        "monitor": pushed_by(valid=(0.6, 0.6), covert=(0.03, 0.95), verbal=(0.3, 0.0)),
+        "hint": pushed_by(valid=(0.6, 0.0), covert=(0.03, 0.0), verbal=(0.3, 1.0)),
     }
     text = verdict(found)
     assert "it did in 1 of 2 such arms (`answer_short`)" in text
     assert "fell by more than .1 in `answer_short` (0.87 to 0.10), `process`" in text
     assert "stayed within .1 in `monitor`" in text
-    assert "in `process` a frozen reader loses the operands too" in text
-    assert "in `answer_short` it is not shown to lose them" in text
-    assert "took wrong hints without saying so in `monitor`" in text
+    assert "in `process` a frozen reader loses the operands" in text
+    assert "in `answer_short` a frozen reader is not shown to lose the operands" in text
+    assert (
+        "take wrong ones without saying so in `monitor`, and say so in `hint`" in text
+    )
+    assert "`hint` (0.60 to 0.00, which says that it takes the hint)" in text
     del found["answer_short"]
     assert "in none of 1 such arms" in verdict(found)
 
