@@ -24,6 +24,12 @@ that bends a step towards the hint is followed and yet unfaithful. All writers a
 tiny, the task is arithmetic, and the reward of `monitor` is wrong by construction:
 nothing here says how large models reason, only what this pressure can do.
 
+Expected (key 0, 3 writers; supervised to end, [95 % of the change]): `answer` valid
+steps .83 to .96 [.09, .17] at .4 nats; `process` .83 to .26 [-.72, -.41] and right
+answers .71 to .13; `monitor` covert hints .02 to 1.00 [.95, 1.01] while flags go from
+.32 to .04; `hint`, which nobody watches, says so in all chains. A KL penalty of .1
+keeps valid steps at .80 and covert hints at .97, of .3 at .81 and .11.
+
 Data: none from elsewhere; everything is drawn here. Licence: this project's.
 """
 
@@ -47,7 +53,7 @@ from robust import Findings, PerSeed, Task, bind, card
 _LEAST = 2
 
 
-@card(seconds=3000, memory_mb=1500)
+@card(seconds=6000, memory_mb=1500)
 def reasoning(
     folder: Path,
     *,
