@@ -53,7 +53,7 @@ from robust import Findings, PerSeed, Task, bind, card
 _LEAST = 2
 
 
-@card(seconds=6000, memory_mb=1500)
+@card(seconds=6000, memory_mb=3700)
 def reasoning(
     folder: Path,
     *,
