@@ -91,9 +91,7 @@ def policy_gradient(
     rates = [jnp.asarray(v, float) for v in (learning_rate, *prices.values())]
     return Attack(
         init=bind(_init, optimizer=optimizer),
-        step=bind(
-            _step, *rates, algorithm=algorithm, group=group, optimizer=optimizer
-        ),
+        step=bind(_step, *rates, algorithm=algorithm, group=group, optimizer=optimizer),
         sample=bind(_sample),
         info=bind(_info),
         cost=Cost(init=0, queries=1),
