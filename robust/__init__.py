@@ -21,6 +21,7 @@ from robust.fetch import Dataset, fetched
 from robust.judge import batched, score
 from robust.kept import keep
 from robust.measure import (
+    arithmetic,
     bootstrap,
     bounds,
     calibration,
@@ -75,6 +76,7 @@ __all__ = [
     "Target",
     "Task",
     "Trace",
+    "arithmetic",
     "batched",
     "best_of_n_curve",
     "best_of_poisson_curve",

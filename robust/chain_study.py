@@ -7,7 +7,7 @@ import numpy as np
 
 from robust.adapters.transcripts import Answered, Transcripts
 from robust.chain_answers import agrees, by_unit, over_units, score_answers
-from robust.measure import compression, drift, legibility, wording
+from robust.measure import arithmetic, compression, drift, legibility, wording
 from robust.measure.bootstrap import Interval, t_interval
 from robust.measure.interventions import hide_last_number
 from robust.measure.monitoring import auroc, recall_at
@@ -54,6 +54,7 @@ def study(
     over: str = "question",
     key: int = 0,
     progress: Callable[[float], None] = lambda share: None,
+    modulus: int | None = None,
 ) -> list[Step]:
     """Measure each step, in order.
 
@@ -63,11 +64,12 @@ def study(
       over: "question" or "seed", the units of all intervals.
       key: seed of the halves that drift is compared on.
       progress: is told the share that is done.
+      modulus: of the arithmetic in the chains, or None.
     """
     labels = transcripts.question if over == "question" else transcripts.seed
     assert labels is not None
     unit = np.unique(np.array(labels, object), return_inverse=True)[1]
-    scores = _scores(transcripts, asked)
+    scores = _scores(transcripts, asked) | _arithmetic(transcripts.chain, modulus)
     step = transcripts.step
     groups = [np.arange(len(unit))]
     if step is not None:
@@ -114,6 +116,17 @@ def _scores(transcripts, asked) -> dict[str, np.ndarray]:
             same = [agrees(a, b) for a, b in zip(answers, others, strict=True)]
             scores[name] = np.array(same)
     return scores
+
+
+def _arithmetic(chains, modulus) -> dict[str, np.ndarray]:
+    """Number of equations, true and linked ones; nothing where no chain has any."""
+    found = arithmetic.validity(chains, modulus)
+    if not found.count.any():
+        return {}
+    return {
+        "steps_count": found.count.astype(float), "steps_true": found.valid,
+        "steps_linked": found.linked,
+    }  # fmt: skip
 
 
 def hidden_chains(transcripts: Transcripts) -> list[str]:

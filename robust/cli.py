@@ -219,6 +219,7 @@ def transcripts(
     key: int = 0,
     batch: int = 16,
     timeout: float = 60.0,
+    modulus: int | None = None,
     format_: Annotated[
         Literal["table", "json", "markdown"], Parameter(name="--format")
     ] = "table",
@@ -254,6 +255,8 @@ def transcripts(
         Chains that the reader is given at once.
     timeout
         Seconds that an address may take for one batch.
+    modulus
+        Of the sums in the chains, where they are not the usual ones.
     format_
         table, json or markdown.
     plot
@@ -271,7 +274,7 @@ def transcripts(
             return
         measure_transcripts(
             file, answers=answers, reader=reader, over=over, batch=batch,
-            timeout=timeout, key=key, format_=format_, picture=plot,
+            timeout=timeout, key=key, modulus=modulus, format_=format_, picture=plot,
         )  # fmt: skip
 
 

@@ -60,6 +60,7 @@ def measure_transcripts(
     batch: int,
     timeout: float,
     key: int,
+    modulus: int | None,
     format_: str,
     picture: Path | None,
 ) -> None:
@@ -68,7 +69,7 @@ def measure_transcripts(
     Raises:
       ValueError: in one line what was got, what was wanted and what to do.
     """
-    _check_numbers(batch, timeout)
+    _check_numbers(batch, timeout, modulus)
     if picture is not None:
         _check_picture(picture)
     read = None if reader is None else find_reader(reader, timeout)
@@ -82,7 +83,7 @@ def measure_transcripts(
     if reader is not None and read is not None:
         asked = _ask(read, reader, transcripts, kept, batch)
     with _progress(len(transcripts.id)) as progress:
-        steps = study(transcripts, answered, asked, over, key, progress)
+        steps = study(transcripts, answered, asked, over, key, progress, modulus)
     if picture is not None:
         _write_picture(steps, picture, path.name)
     said = sentences(steps)
@@ -144,11 +145,13 @@ def _fractions(text: str) -> list[float]:
     return shares
 
 
-def _check_numbers(batch: int, timeout: float) -> None:
+def _check_numbers(batch: int, timeout: float, modulus: int | None) -> None:
     if batch < 1:
         raise ValueError(f"--batch is {batch}; give a whole number above zero")
     if not timeout > 0:
         raise ValueError(f"--timeout is {timeout:g}; give seconds above zero")
+    if modulus is not None and modulus < 2:
+        raise ValueError(f"--modulus is {modulus}; give a whole number above one")
 
 
 def _check_picture(path: Path) -> None:

@@ -139,6 +139,58 @@ def test_nothing_is_claimed_that_was_not_measured(capsys):
     assert all(step["joint"] is None for step in said["steps"])
 
 
+EQUATIONS = {
+    0: "{lead}, {a} + {b} = {x}.\nTimes {c} that is {x} * {c} = {y}.",
+    50: "{lead}, {a} + {b} = {x}.\nThat is {x} * {c} = 0.",
+    100: SAY[100],
+}
+
+
+def test_equations_by_step(capsys):
+    """Two true linked equations; one of them false; another notation."""
+    save(chains(steps=(0, 50, 100), say=EQUATIONS))
+    said = answer(capsys, "chains.jsonl")
+    first, middle, last = said["steps"]
+    for step, wanted in ((first, (2, 1, 1)), (middle, (2, 0.5, 1))):
+        names = ("steps_count", "steps_true", "steps_linked")
+        assert tuple(step[name]["mean"] for name in names) == wanted
+    assert last["steps_count"]["mean"] == 0
+    assert "steps_true" not in last
+    (note,) = [note for note in said["notes"] if "equations" in note]
+    assert "Not checked: words, other notations" in note
+    assert command(["transcripts", "chains.jsonl"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    at = lines.index("equations in the chains")
+    assert lines[at + 4].split() == ["100", "0.00", "-", "-"]
+
+
+def test_intervals_of_equations_are_over_questions(capsys):
+    rows = chains(steps=(0,), say=EQUATIONS)
+    for row in rows[:15]:
+        row["chain"] = f"{row['chain']} 1+1=3 2+2=5"
+    step = answer(capsys, save(rows))["steps"][0]
+    half = 2.0452 * np.std([0.5, 1] * 15, ddof=1) / np.sqrt(30)
+    assert step["steps_true"]["mean"] == 0.75
+    assert step["steps_true"]["high"] == pytest.approx(0.75 + half, rel=1e-4)
+
+
+def test_without_equations_nothing_is_said_of_them(capsys):
+    said = answer(capsys, save(chains()))
+    assert not any(name.startswith("steps_") for step in said["steps"] for name in step)
+    assert not any("equations" in note for note in said["notes"])
+
+
+def test_sums_of_a_modulus(capsys):
+    save([{"question": "a", "chain": "3+2=5;5+4=9;9+4=3;", "answer": 3}])
+    true = [
+        answer(capsys, "chains.jsonl", *more)["steps"][0]["steps_true"]["mean"]
+        for more in ((), ("--modulus", 10))
+    ]
+    assert true == [2 / 3, 1]
+    assert command(["transcripts", "chains.jsonl", "--modulus", "1"]) == 64
+    assert "--modulus is 1; give a whole number above one" in capsys.readouterr().err
+
+
 def test_other_questions_at_each_step(capsys):
     rows = chains()
     for row in rows:

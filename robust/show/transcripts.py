@@ -16,6 +16,10 @@ TABLES = {
         ("accuracy", "accuracy", ""), ("reward", "reward", ""),
         ("characters", "characters", ""), ("words", "words", ""),
     ),
+    "equations in the chains": (
+        ("number", "steps_count", ""), ("share true", "steps_true", ""),
+        ("share linked", "steps_linked", ""),
+    ),
     "wording against the first step (null)": (
         ("bits per character", "bits", "bits_null"),
         ("new words", "new_words", "new_words_null"),

@@ -108,6 +108,13 @@ def notes(
                 "no question is there at the first step and at a later one: what was "
                 "asked is part of the drift"
             )
+    if any("steps_count" in step.values for step in steps):
+        lines.append(
+            "equations in digits are checked exactly, a decimal to the digits that are "
+            "written; linked: uses the result of an earlier one, as small numbers do "
+            "by chance. Not checked: words, other notations, and whether a true "
+            "equation has to do with the question"
+        )
     lines.append(
         "a reader that only copies the last number tells as many answers as the "
         "copier; a reader is worth what it tells with that number hidden"
