@@ -1,6 +1,7 @@
 """Strict arrays, and figures that need no screen."""
 
 import os
+from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
 
@@ -29,3 +30,15 @@ def compiled_quickly():
     jax.config.update(name, True)
     yield
     jax.config.update(name, before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def not_too_many_programs():
+    """Forget compiled programs before the kernel's limit of 65,530 maps a process.
+
+    Each program is several pieces of mapped memory; beyond the limit XLA crashes.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > 25_000:
+        jax.clear_caches()
