@@ -26,7 +26,9 @@ class Selection(NamedTuple):
       read: positions in the curve that the verdict is read at: n = 1, 2, 4, ... and
         the largest that was asked for (at least 2).
       proxy_gain, true_gain: mean gains over n = 1 with 95 % t intervals over groups,
-        in standard deviations within a group, `[A]`.
+        in standard deviations within a group, whose own error is in them, `[A]`.
+      true_gains: what each group contributes to the mean gain, `[G, A]`, see
+        `gains_by_group`.
       proxy_std, true_std: those, in the scores' own units; 0 for constants.
       power: mean over groups, nats, `[A]`.
       divergence: of the curve at `read`.
@@ -43,6 +45,7 @@ class Selection(NamedTuple):
     read: np.ndarray
     proxy_gain: Interval
     true_gain: Interval
+    true_gains: np.ndarray
     proxy_std: float
     true_std: float
     power: np.ndarray
@@ -52,12 +55,6 @@ class Selection(NamedTuple):
     rho: float
     guaranteed: np.ndarray
 
-    @property
-    def true_gains(self) -> np.ndarray:
-        """Gains of each group, standard deviations within a group, `[G, A]`."""
-        rows = self.curve.true_by_group
-        return (rows - rows[:, :1]) / (self.true_std or 1.0)
-
 
 def select_best(proxy, true, group, n=None) -> Selection:
     """Measure best-of-n on a bank of scored answers and give a verdict.
@@ -65,7 +62,8 @@ def select_best(proxy, true, group, n=None) -> Selection:
     Every group is its own base: gains count from its mean score, so that a prompt's
     difficulty cancels. They are in units of one pooled standard deviation, the root
     of the mean over groups of the variance within a group: a group of equal answers
-    then gains nothing, and divides nothing by zero.
+    then gains nothing, and divides nothing by zero. It is estimated from the same
+    groups, which every interval and the verdict take into account.
 
     A group is the unit of every interval. Above 4,096 groups the verdict, though not
     the gains, is read from the means of 1,024 random sets of groups.
@@ -89,9 +87,9 @@ def select_best(proxy, true, group, n=None) -> Selection:
     read = np.searchsorted(curve.n, read)
     gains, scales = [], []
     for scores, rows in ((proxy, curve.proxy_by_group), (true, curve.true_by_group)):
-        std = within_std(scores, group)
-        gains.append((rows - rows[:, :1]) / (std or 1.0))
+        std, share = within_spread(scores, group)
         scales += [0.0, std]
+        gains.append(gains_by_group(rows, std, share))
     rho = within_correlation(proxy, true, group, scales[1], scales[3])
     merged = [_merged(rows[:, read]) for rows in (*gains, power)]
     return Selection(
@@ -100,6 +98,7 @@ def select_best(proxy, true, group, n=None) -> Selection:
         read=read,
         proxy_gain=t_interval(gains[0]),
         true_gain=t_interval(gains[1]),
+        true_gains=gains[1],
         proxy_std=scales[1],
         true_std=scales[3],
         power=power.mean(axis=0),
@@ -156,26 +155,50 @@ def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
     return power, float(tied.mean())
 
 
-def within_std(scores, group) -> float:
-    """Root of the mean over groups of the variance within a group.
+def gains_by_group(rows, std, share) -> np.ndarray:
+    """What each group contributes to the mean gain in standard deviations, `[G, A]`.
+
+    The gain is a ratio, E[difference] / s with s² = E[variance], of two means over
+    groups. Its linear part in each group, difference/s - gain (variance/s² - 1)/2,
+    has the ratio as mean exactly, and the ratio's error as standard error (delta
+    method): a t interval of it covers the error of s too.
+
+    Args:
+      rows: means of each group at each n, `[G, A]`; the first is the base.
+      std, share: as `within_spread` gives them.
+
+    Reference: the linearised ratio, Cochran 1977, Sampling Techniques, section 6.
+    """
+    gains = (rows - rows[:, :1]) / (std or 1.0)
+    return gains - gains.mean(axis=0) * (share - 1)[:, None] / 2
+
+
+def within_spread(scores, group) -> tuple[float, np.ndarray]:
+    """Standard deviation within a group, and each group's variance over its square.
 
     Args:
       scores: `[rows]`.
       group: whole numbers 0..G-1, `[rows]`; at least two rows each.
 
     Returns:
-      that, of unbiased variances; exactly 0 where every group is constant.
+      the root of the mean over groups of unbiased variances; and those variances over
+      that mean, `[G]`. 0 and ones, exactly, where every group is constant.
     """
     size, one = np.bincount(group), np.empty(group.max() + 1)
     one[group] = scores  # any score of the group: equal ones then cancel exactly
     scores = scores - one[group]
     scale = np.abs(scores).max()
     if scale == 0:
-        return 0.0
+        return 0.0, np.ones(len(size))
     scores /= scale  # so that squares neither overflow nor vanish
     mean = np.bincount(group, scores) / size
-    squares = np.bincount(group, (scores - mean[group]) ** 2)
-    return float(scale * np.sqrt(np.mean(squares / (size - 1))))
+    squares = np.bincount(group, (scores - mean[group]) ** 2) / (size - 1)
+    return float(scale * np.sqrt(squares.mean())), squares / squares.mean()
+
+
+def within_std(scores, group) -> float:
+    """The first of `within_spread`."""
+    return within_spread(scores, group)[0]
 
 
 def within_correlation(proxy, true, group, proxy_std, true_std) -> float:
