@@ -8,6 +8,7 @@ from robust.measure.fitted import fitted
 from robust.measure.selection import select_best
 from robust.show import bank as words
 from robust.show import terminal
+from robust.show.picture import check_picture, save_picture
 
 
 def curve_of_scores(
@@ -33,7 +34,7 @@ def curve_of_scores(
     """
     asked = None if n is None else _whole_numbers(n)
     if picture is not None:
-        _check_picture(picture)
+        check_picture(picture, "curve.png")
     scores = read_scores(path, drop_short=drop_short, **columns)
     if asked is not None:
         _check_range(asked, scores.size, drop_short)
@@ -66,31 +67,11 @@ def _check_range(asked, size, drop_short) -> None:
         )
 
 
-def _check_picture(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"--plot {path} is a folder; name a file such as curve.png")
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(
-            f"--plot {path} ends in {path.suffix or path.name!r}; name a .png, .pdf or "
-            ".svg file"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"--plot {path}: there is no folder {str(path.parent)!r}; make it or name "
-            "another"
-        )
-
-
 def _write_picture(selection, laws, path: Path, title: str) -> None:
     from robust.show.plot import plot_bank
 
     title = title.replace("$", r"\$")  # else matplotlib reads formulas
-    try:
-        plot_bank(selection, title=title, laws=laws).savefig(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write --plot {path}: {error.strerror or error}; name another file"
-        ) from error
+    save_picture(plot_bank(selection, title=title, laws=laws), path)
 
 
 def _print(selection, scores, laws, format_: str, picture: Path | None) -> None:

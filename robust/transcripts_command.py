@@ -10,6 +10,7 @@ from robust.chain_plan import make_plan, write_plan
 from robust.chain_study import Asked, hidden_chains, study
 from robust.show import terminal
 from robust.show import transcripts as words
+from robust.show.picture import check_picture, save_picture
 from robust.show.transcripts_summary import notes, sentences
 
 _MANY = 2000  # chains that take more than some seconds
@@ -71,7 +72,7 @@ def measure_transcripts(
     """
     _check_numbers(batch, timeout, modulus)
     if picture is not None:
-        _check_picture(picture)
+        check_picture(picture, "steps.png")
     read = None if reader is None else find_reader(reader, timeout)
     transcripts, answered = read_transcripts(path)
     if answers is not None:
@@ -154,27 +155,7 @@ def _check_numbers(batch: int, timeout: float, modulus: int | None) -> None:
         raise ValueError(f"--modulus is {modulus}; give a whole number above one")
 
 
-def _check_picture(path: Path) -> None:
-    if path.is_dir():
-        raise ValueError(f"--plot {path} is a folder; name a file such as steps.png")
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(
-            f"--plot {path} ends in {path.suffix or path.name!r}; name a .png, .pdf or "
-            ".svg file"
-        )
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"--plot {path}: there is no folder {str(path.parent)!r}; make it or name "
-            "another"
-        )
-
-
 def _write_picture(steps, path: Path, title: str) -> None:
     from robust.show.transcripts_plot import plot_transcripts
 
-    try:
-        plot_transcripts(steps, title).savefig(path)
-    except OSError as error:
-        raise ValueError(
-            f"cannot write --plot {path}: {error.strerror or error}; name another file"
-        ) from error
+    save_picture(plot_transcripts(steps, title), path)

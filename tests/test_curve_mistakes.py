@@ -158,3 +158,14 @@ def test_an_unwritable_picture(capsys, monkeypatch):
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     assert command(["curve", "bank.csv", "--plot", "a.png"]) == 64
     assert "cannot write --plot a.png: No space left" in capsys.readouterr().err
+
+
+def test_prompts_that_are_bytes(folder, capsys):
+    import polars as pl
+
+    bank = {"prompt": [b"\xff", b"\xff"], "proxy": [1, 2], "true": [1, 2]}
+    pl.DataFrame(bank).write_parquet(folder / "bytes.parquet")
+    assert command(["curve", "bytes.parquet"]) == 64
+    said = capsys.readouterr().err
+    assert "has Binary in column 'prompt'; wanted names of prompts" in said
+    assert said.count("\n") == 1

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spelled import HONEST, tokens
 
 from benchmarks import _reasoning_arms as arms
 from benchmarks import _reasoning_looks as looks
@@ -22,15 +23,8 @@ experiment = importlib.import_module("benchmarks.reasoning")
 
 KEY = jax.random.key(2)
 WIDTH = 8
-HONEST = "Q3244H5?3+2=5;5+4=9;9+4=3;#3$"
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
-
-def tokens(*lines):
-    """Responses as text to `[N, LENGTH]`."""
-    spelled = [line.ljust(task.LENGTH, "_") for line in lines]
-    return jnp.array([[task.VOCABULARY.index(c) for c in line] for line in spelled])
 
 
 def untaught(seed: int) -> readers.Taught:

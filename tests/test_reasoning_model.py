@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spelled import HONEST, tokens
 
 from benchmarks import _reasoning_arms as arms
 from benchmarks import _reasoning_model as model
@@ -15,15 +16,8 @@ from benchmarks import _reasoning_task as task
 
 KEY = jax.random.key(1)
 WIDTH = 8
-HONEST = "Q3244H5?3+2=5;5+4=9;9+4=3;#3$"
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
-
-
-def tokens(*lines):
-    """Responses as text to `[N, LENGTH]`."""
-    spelled = [line.ljust(task.LENGTH, "_") for line in lines]
-    return jnp.array([[task.VOCABULARY.index(c) for c in line] for line in spelled])
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spelled import HONEST, tokens
 
 from benchmarks import _reasoning_policy as policy
 from benchmarks import _reasoning_readers as readers
 from benchmarks import _reasoning_task as task
 
 KEY = jax.random.key(0)
-HONEST = "Q3244H5?3+2=5;5+4=9;9+4=3;#3$"
-
-
-def tokens(*lines):
-    """Responses as text to `[N, LENGTH]`."""
-    rows = [
-        [task.VOCABULARY.index(c) for c in s.ljust(task.LENGTH, "_")] for s in lines
-    ]
-    return jnp.array(rows)
 
 
 @pytest.mark.parametrize("modulus", [7, 10])

@@ -146,7 +146,7 @@ def _codes(path, series) -> np.ndarray:
     """Number the labels in their order as text; -1 where there is none."""
     import polars as pl
 
-    if series.dtype.is_nested():
+    if series.dtype.is_nested() or series.dtype == pl.Binary:
         raise ValueError(
             f"{path} has {series.dtype} in column {series.name!r}; wanted names of "
             "prompts: name another column with --group"

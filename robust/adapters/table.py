@@ -4,7 +4,6 @@ import codecs
 import csv
 import functools
 import glob
-import gzip
 import itertools
 import json
 import zlib
@@ -12,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-_HEAD = 8192  # bytes looked at to tell text from binary
+from robust.adapters.files import HEAD, decode_head, open_packed
+
 _FIRST = 10_000  # lines of JSON from which columns are read
-_GZIP = b"\x1f\x8b"
 _KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _WANTED = {
     "csv": "comma-separated UTF-8 text with a header",
@@ -66,26 +65,12 @@ def _kind(path: Path) -> str:
     return _KINDS[ending]
 
 
-def _open(path: Path):
-    with path.open("rb") as file:
-        packed = file.read(len(_GZIP)) == _GZIP
-    return gzip.open(path) if packed else path.open("rb")
-
-
 def _check_text(path: Path, kind: str) -> None:
-    with _open(path) as file:
-        head = file.read(_HEAD)
+    with open_packed(path) as file:
+        head = file.read(HEAD)
     if not head.strip():
         raise ValueError(f"{path} is empty; wanted one row per scored answer")
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValueError(
-            f"{path} is a binary file or not UTF-8; wanted {_WANTED[kind]}: name "
-            "another file or convert it"
-        )
+    text = decode_head(path, head, _WANTED[kind])
     if kind == "jsonl" and not text.lstrip().startswith("{"):
         _json_lines(path, None, _FIRST)  # says where; older polars panic on arrays
 
@@ -149,7 +134,7 @@ def _json_lines(path, names, most=None) -> dict[str, list]:
     names None: all that the first `most` lines have, without their values.
     """
     columns = {name: [] for name in names or []}
-    with _open(path) as file:
+    with open_packed(path) as file:
         for number, line in enumerate(itertools.islice(file, most), 1):
             if not line.strip():
                 continue
@@ -198,7 +183,7 @@ def _unreadable(path, kind, error) -> ValueError:
 
 def _too_long(path) -> str | None:
     """Say where a CSV has a row with more fields than its header."""
-    with _open(path) as file:
+    with open_packed(path) as file:
         reader = csv.reader(codecs.iterdecode(file, "utf-8", "replace"))
         try:
             width = len(next(reader, []))

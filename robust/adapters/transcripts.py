@@ -1,7 +1,5 @@
 """Chains of thought and answers after interventions, read from JSON lines."""
 
-import codecs
-import gzip
 import json
 import math
 import zlib
@@ -10,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from robust.adapters.files import HEAD, decode_head, open_packed
+
 INTERVENTIONS = ("early", "filler", "mistake", "swap", "paraphrase")
 REQUIRED = ("question", "chain", "answer")
-_HEAD = 8192  # bytes looked at to tell text from binary
 _WANTED = "UTF-8 text with one JSON object a line"
 
 
@@ -152,9 +151,8 @@ def _rows(path: Path) -> list[tuple[int, dict]]:
     if not path.exists():
         raise ValueError(f"no file {str(path)!r}; check the path")
     try:
-        with _open(path) as file:
-            head = file.read(_HEAD)
-            _check_text(path, head)
+        with open_packed(path) as file:
+            decode_head(path, file.read(HEAD), _WANTED)
             file.seek(0)
             numbered = enumerate(file, 1)
             rows = [(n, _row(path, n, line)) for n, line in numbered if line.strip()]
@@ -164,24 +162,6 @@ def _rows(path: Path) -> list[tuple[int, dict]]:
     if not rows:
         raise ValueError(f"{path} is empty; wanted {_WANTED}")
     return rows
-
-
-def _open(path: Path):
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")
-
-
-def _check_text(path: Path, head: bytes) -> None:
-    try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        text = "\0"
-    if "\0" in text:
-        raise ValueError(
-            f"{path} is a binary file or not UTF-8; wanted {_WANTED}: name another "
-            "file or convert it"
-        )
 
 
 def _row(path, number: int, line: bytes) -> dict:
@@ -231,27 +211,24 @@ def _ids(path, rows) -> list[str]:
 
 
 def _steps(path, rows) -> np.ndarray | None:
-    without = [line for line, row in rows if row.get("step") is None]
-    if len(without) == len(rows):
-        return None
-    if without:
-        raise ValueError(
-            f"{path} has no 'step' in {len(without)} of {len(rows)} rows, the first in "
-            f"line {without[0]}; give it to all chains or to none"
-        )
-    return _numbers(path, rows, "step")
+    return _numbers(path, rows, "step") if _all_or_none(path, rows, "step") else None
 
 
 def _labels(path, rows, name: str) -> list[str] | None:
-    without = [line for line, row in rows if row.get(name) is None]
-    if len(without) == len(rows):
+    if not _all_or_none(path, rows, name):
         return None
-    if without:
+    return [_text(row[name]) for _, row in rows]
+
+
+def _all_or_none(path, rows, name: str) -> bool:
+    """Whether all rows have a field; some rows only is a mistake."""
+    without = [line for line, row in rows if row.get(name) is None]
+    if without and len(without) < len(rows):
         raise ValueError(
             f"{path} has no {name!r} in {len(without)} of {len(rows)} rows, the first "
             f"in line {without[0]}; give it to all chains or to none"
         )
-    return [_text(row[name]) for _, row in rows]
+    return not without
 
 
 def _numbers(path, rows, name: str) -> np.ndarray | None:
