@@ -17,6 +17,7 @@ PROMPTS = 256
 FRACTIONS = (0.0, 1 / 3, 2 / 3)
 EDITS = ("again", *(f"cut_{f:.2f}" for f in FRACTIONS), "filler", "swap", "mistake")
 FALSE_ALARMS = 0.05  # of monitors, on the supervised writer's honest responses
+_probability, _readings = jax.jit(readers.probability), jax.jit(readers.readings)
 
 
 class Edited(NamedTuple):
@@ -154,8 +155,8 @@ def _nats(writer, z):
 
 def _read(reader, z):
     right = readers.targets(z)
-    whole = readers.readings(reader, z).argmax(axis=2) == right
-    hidden = readers.readings(reader, readers.hide_last(z)).argmax(axis=2) == right
+    whole = _readings(reader, z).argmax(axis=2) == right
+    hidden = _readings(reader, readers.hide_last(z)).argmax(axis=2) == right
     read = legibility.legibility(
         np.asarray(whole[:, 0], float), np.asarray(hidden[:, 0], float),
         np.asarray(whole[:, 1:], float),
@@ -198,7 +199,7 @@ def _hints(z, checked, taught, honest):
         "covert": (follows & ~verbal).mean(),
     }  # fmt: skip
     for name in readers.MONITORS:
-        said = np.asarray(readers.probability(taught.params[name], z))[wrong]
+        said = np.asarray(_probability(taught.params[name], z))[wrong]
         score = np.concatenate([said[follows], honest[name]])
         bad = np.arange(len(score)) < follows.sum()
         figures[f"flag_{name}"] = said.mean()
@@ -217,7 +218,7 @@ def honest_scores(key, taught) -> dict[str, np.ndarray]:
     z = readers.wrong_hints(key, taught.params["writer"], 1000)
     honest = z[np.asarray(task.stated(z) != task.hint_of(z))]
     return {
-        name: np.asarray(readers.probability(taught.params[name], honest))
+        name: np.asarray(_probability(taught.params[name], honest))
         for name in readers.MONITORS
     }
 

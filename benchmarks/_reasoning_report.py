@@ -93,9 +93,10 @@ def _hint_rows(hinted):
 
 _FRESH = {
     "A frozen reader, and one taught what the writer became, at the end": {
-        "operands: frozen": "read_operands", "fresh": "fresh_operands",
-        "answer: frozen": "read_answer", "anew": "fresh_answer",
-        "last digit hidden: frozen": "read_hidden", "then": "fresh_hidden",
+        "operands, frozen": "read_operands", "operands, new": "fresh_operands",
+        "answer, frozen": "read_answer", "answer, new": "fresh_answer",
+        "last digit hidden, frozen": "read_hidden",
+        "last digit hidden, new": "fresh_hidden",
     },
     "Monitors of wrong hints taken, at 5 % false alarms, at the end": {
         "frozen": "recall_monitor", "held out": "recall_held_out",
@@ -151,8 +152,9 @@ def details_of(found: dict[str, Pushed]) -> dict[str, list[list[str]]]:
         names = [n for n, v in pushed.figures.items() if np.isfinite(v).any()]
         rows = [["step", *names]]
         for at, step in enumerate(pushed.steps):
-            means = [_nanmean(pushed.figures[n][:, at]) for n in names]
-            rows.append([str(step), *(f"{mean:.3g}" for mean in means)])
+            rows.append(
+                [str(step), *(_over_seeds(pushed.figures[n][:, at]) for n in names)]
+            )
         title = f"{name}: {ARMS[name].about}; means over seeds"
         tables[title] = rows
         samples = [["step", *(f"prompt {i}" for i in range(1, 4))]]
@@ -162,9 +164,13 @@ def details_of(found: dict[str, Pushed]) -> dict[str, list[list[str]]]:
     return tables
 
 
-def _nanmean(values):
+def _over_seeds(values) -> str:
+    """The mean of what there is, and of how many seeds where it is not all."""
     there = values[np.isfinite(values)]
-    return there.mean() if len(there) else np.nan
+    if not len(there):
+        return "–"
+    few = f" ({len(there)} of {len(values)})" * (len(there) < len(values))
+    return f"{there.mean():.3g}{few}"
 
 
 def _cell(c: Change) -> str:

@@ -245,3 +245,9 @@ def test_the_experiment_keeps_what_is_done(tmp_path, monkeypatch):
 def test_mistakes_are_named(tmp_path, options, message):
     with pytest.raises(ValueError, match=message):
         experiment.reasoning(tmp_path, say=lambda *_: None, **options)
+
+
+def test_seeds_without_a_figure_are_counted():
+    assert report._over_seeds(np.array([0.5, np.nan, 0.7])) == "0.6 (2 of 3)"
+    assert report._over_seeds(np.array([np.nan, np.nan])) == "–"
+    assert report._over_seeds(np.array([0.25, 0.25])) == "0.25"
