@@ -130,17 +130,24 @@ def test_the_verdict_looks_as_far_as_n(capsys):
     assert "n = 31 or more" in said["summary"]
 
 
-def test_constants_are_degenerate(capsys):
-    table, offset = bank()
-    prompts = np.repeat(np.arange(30) * 0.1, 64)  # each prompt its own constant
-    save(table, prompts)
-    assert "the true value is the same" in answer(capsys, "bank.csv")["summary"]
-    save(table.with_columns(proxy=prompts), offset + np.arange(len(offset)))
+def test_a_constant_true_value_is_degenerate(capsys):
+    table, _ = bank()
+    save(table, np.repeat(np.arange(30) * 0.1, 64))  # each prompt its own constant
     said = answer(capsys, "bank.csv")
     assert said["verdict"] == "degenerate"
-    assert "the proxy is the same for all answers" in said["summary"]
+    assert "the true value is the same for all answers" in said["summary"]
     assert command(["curve", "bank.csv"]) == 0
-    assert "degenerate: the proxy is" in capsys.readouterr().out
+    assert "degenerate: the true value is" in capsys.readouterr().out
+
+
+def test_a_proxy_constant_within_some_prompts_goes_on(capsys):
+    table, _ = bank()
+    proxy = table["proxy"].to_numpy().copy()
+    proxy[64:] = np.repeat(np.arange(29) * 0.1, 64)  # all prompts but the first
+    save(table.with_columns(proxy=proxy), proxy)
+    said = answer(capsys, "bank.csv")
+    assert said["verdict"] == "undecided"
+    assert said["true"][-1] > said["true"][0]
 
 
 def test_a_single_prompt_has_no_interval(capsys):

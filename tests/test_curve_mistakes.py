@@ -28,6 +28,8 @@ FILES = {
     "single.csv": HEADER + "a,1,0\nb,3,1\n",
     "one.csv": "proxy,true\n1,0\n",
     "few.csv": GOOD + "c,3,1\n",
+    "flat.csv": HEADER + "a,0.1,0\na,0.1,1\nb,3,1\nb,3,0\n",
+    "partly.csv": HEADER + "a,0.1,0\na,0.1,1\nb,3,1\nb,nan,0\nb,3,0\n",
     "nan.csv": HEADER + "a,1,0\na,nan,1\nb,3,1\nb,4,inf\n",
     "all.csv": HEADER + "a,nan,0\na,,1\n",
     "names.csv": "id,reward,correct\n1,2,3\n",
@@ -99,6 +101,19 @@ MISTAKES = {
         "them out with --on-nan drop",
     ),
     "all NaN": (["all.csv", "--on-nan", "drop"], "nothing is left, score the answers"),
+    "constant proxy": (
+        ["flat.csv"],
+        "flat.csv has equal scores in column 'proxy' for all answers to a prompt, so "
+        "there is nothing to choose by; wanted scores that differ: check that --proxy",
+    ),
+    "constant proxy, as JSON": (
+        ["flat.csv", "--format", "json"],
+        "equal scores in column 'proxy'",
+    ),
+    "constant proxy, once rows are left out": (
+        ["partly.csv", "--on-nan", "drop"],
+        "equal scores in column 'proxy'",
+    ),
     "n too large": (
         ["good.csv", "--n", "1,3"],
         "--n holds 3; give whole numbers from 1",

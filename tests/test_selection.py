@@ -55,6 +55,7 @@ def test_a_constant_proxy_never_pushes():
     selection = select_best(np.full(320, 0.1), true, group)
     np.testing.assert_allclose(selection.power, 0, atol=1e-12)
     assert selection.divergence.verdict == Verdict.DEGENERATE
+    assert "the proxy is the same for all answers" in verdict_line(selection)
 
 
 def test_a_proxy_of_two_levels_is_not_called_weak():

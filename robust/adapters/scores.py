@@ -87,6 +87,7 @@ def read_scores(
     kept = size * ~short if drop_short else size
     code = (np.cumsum(kept > 0) - 1)[code[keep]]
     _check_sizes(path, kept[kept > 0], label)
+    _check_varies(path, scores[proxy][keep], code, proxy)
     return Scores(
         proxy=scores[proxy][keep], true=scores[true][keep], group=code,
         size=kept[kept > 0], column=label, dropped_rows=dropped_rows,
@@ -197,3 +198,14 @@ def _check_sizes(path, size, label) -> None:
         f"would end at n = 1; wanted at least two: leave short prompts out with "
         "--drop-short"
     )
+
+
+def _check_varies(path, scores, code, name) -> None:
+    one = np.empty(code.max() + 1)
+    one[code] = scores  # any score of the prompt
+    if (scores == one[code]).all():
+        raise ValueError(
+            f"{path} has equal scores in column {name!r} for all answers to a prompt, "
+            "so there is nothing to choose by; wanted scores that differ: check that "
+            "--proxy names what the answers were selected by and --group their prompts"
+        )
