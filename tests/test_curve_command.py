@@ -66,6 +66,8 @@ def test_ties_and_prompts_by_hand(capsys):
     assert (said["answers_least"], said["answers_most"]) == (3, 5)
     assert said["ties"] == 0.5
     assert (said["verdict"], said["reason"]) == ("undecided", "few_units")
+    assert said["drop_visible"] is None
+    assert "would have been seen" not in said["summary"]
 
 
 def test_every_format_says_the_same(capsys):
@@ -118,8 +120,22 @@ def test_planted_banks_get_their_verdict(verdict, capsys):
     assert said["verdict"] == verdict
     assert SENTENCES[verdict] in said["summary"]
     assert (said["reason"] is None) == (verdict != "undecided")
+    seen = f"a drop of {said['drop_visible']:.2f} sd would have been seen"
+    assert (seen in said["summary"]) == (verdict in ("robust", "weak", "undecided"))
     harmonic = np.cumsum(1 / np.arange(1, 65))
     np.testing.assert_allclose(said["power"], harmonic[np.array(said["n"]) - 1] - 1)
+
+
+def test_a_drop_of_the_size_that_is_said_to_be_visible_is_seen(capsys):
+    """Found in 80 % of banks by definition; here twice that drop, in one bank."""
+    table, offset = bank()
+    proxy = table["proxy"].to_numpy()
+    noise = np.random.default_rng(1).normal(size=len(proxy))
+    null = answer(capsys, save(table, noise + offset))
+    assert null["verdict"] == "undecided"
+    slope = -2 * null["drop_visible"] / null["proxy_gain"][-1]
+    harm = answer(capsys, save(table, noise + slope * proxy + offset))
+    assert harm["verdict"] in ("strong", "catastrophic")
 
 
 def test_the_verdict_looks_as_far_as_n(capsys):
@@ -128,6 +144,8 @@ def test_the_verdict_looks_as_far_as_n(capsys):
     assert said["read_at"] == [1, 2, 3]
     assert (said["verdict"], said["reason"]) == ("undecided", "little_power")
     assert "n = 31 or more" in said["summary"]
+    seen = f"{said['drop_visible']:.2f} sd would have been seen; no harm beyond 0.1 sd"
+    assert seen in said["summary"]
 
 
 def test_a_constant_true_value_is_degenerate(capsys):

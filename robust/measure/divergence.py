@@ -13,6 +13,7 @@ from robust.measure.shape import Shape, shape
 from robust.measure.standardise import check_curve, scales_of, standardise
 from robust.measure.verdict import (
     ALPHA,
+    LEAST_UNITS,
     MARGIN,
     MEANING,
     REASONS,
@@ -45,7 +46,8 @@ class Divergence(NamedTuple):
         catastrophic).
       onset_first: first checkpoint where the fall could exceed it, or -1.
       visible: the smallest drop that would have been found four times in five
-        wherever it began, base standard deviations: what a null could have missed.
+        wherever it began, base standard deviations: what a null could have missed;
+        nan for fewer than 6 units, which never find one.
       shape: area, normalised drop height and stability, along power, or along the
         checkpoints where no power was given.
       power: mean power, `[T]`; nan where none was given.
@@ -287,7 +289,7 @@ def _drop(falls, flips, margin, apart):
 def _visible(falls, flips, margin, apart):
     """Smallest drop found four times in five at the level of the verdict `strong`."""
     xp, units = namespace(falls), len(falls)
-    if units == 1:
+    if units < LEAST_UNITS:
         return xp.full((), np.nan)
     multiplier = bootstrap.max_t_quantile(falls, flips, 1 - ALPHA / 2, apart=apart)
     reach = multiplier + bootstrap.quantile_t(units, bootstrap.POWER)

@@ -166,6 +166,7 @@ def record(selection, scores, laws) -> dict:
         "drop": {name: _number(value) for name, value in d.drop._asdict().items()},
         "drop_bound": _number(d.drop_bound),
         "drop_p": _number(d.drop_p),
+        "drop_visible": _number(d.visible),
         "proxy_sd": selection.proxy_std,
         "true_sd": selection.true_std,
         "ties": selection.ties,

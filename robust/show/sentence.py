@@ -21,7 +21,7 @@ def verdict_line(selection) -> str:
     gain = triple(at_position(selection.true_gain, end))
     values = f"from {true(0, bare=True)} to {true(end)}, {gain} sd"
     promise = f"the proxy rises from {proxy(0, bare=True)} to {proxy(end)}"
-    below = f"the drop is at most {float(d.drop_bound):.2f} sd"
+    below = f"the drop is at most {float(d.drop_bound):.2f} sd; {_visible(d)}"
     if verdict is Verdict.DEGENERATE:
         return _degenerate(selection)
     peak = selection.read[int(d.peak)]
@@ -47,9 +47,15 @@ def verdict_line(selection) -> str:
             f"weak: {promise} up to n = {n} and the true value does not follow: "
             f"{values}; {below}"
         )
+    seen = "" if int(d.reason) == Reason.FEW_UNITS else f"{_visible(d)}; "
     return (
-        f"undecided: up to n = {n} the true value goes {values}; {_reason(selection)}"
+        f"undecided: up to n = {n} the true value goes {values}; {seen}"
+        f"{_reason(selection)}"
     )
+
+
+def _visible(d) -> str:
+    return f"a drop of {float(d.visible):.2f} sd would have been seen"
 
 
 def _degenerate(selection) -> str:
