@@ -210,6 +210,22 @@ def test_rows_that_python_writes_as_json(capsys):
     np.testing.assert_allclose(said["true"], [2.5 / 3, 1, 1])
 
 
+@pytest.mark.parametrize("late", ["true", "prompt"])
+@pytest.mark.parametrize("last", ["", '{"prompt": "z", "proxy": NaN, "true": 1}\n'])
+def test_a_column_that_begins_late_is_found(late, last, capsys):
+    """Beyond the first 10,000 lines, by polars and, with NaN, by Python's reader."""
+    with open("bank.jsonl", "w") as file:
+        for row in range(10_100):
+            fields = {"prompt": str(row // 2), "proxy": row % 7, "true": row % 2}
+            if row < 10_080:
+                del fields[late]
+            file.write(json.dumps(fields) + "\n")
+        file.write(last)
+    said = answer(capsys, "bank.jsonl", "--on-nan", "drop")
+    assert (said["groups"], said["answers"]) == (10, 20)
+    assert said["dropped_rows"] == 10_080 + bool(last)
+
+
 def test_prompts_of_unequal_size(capsys):
     Path("bank.csv").write_text(GOOD + "b,5,9\nc,6,0\nc,7,1\nc,8,2\n")
     said = answer(capsys, "bank.csv")

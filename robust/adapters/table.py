@@ -13,7 +13,7 @@ from typing import Any
 
 from robust.adapters.files import HEAD, decode_head, open_packed
 
-_FIRST = 10_000  # lines of JSON from which columns are read
+_FIRST = 10_000  # lines of JSON from which columns are read, if they suffice
 _KINDS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _WANTED = {
     "csv": "comma-separated UTF-8 text with a header",
@@ -78,19 +78,8 @@ def _check_text(path: Path, kind: str) -> None:
 def _read(path, kind, choose):
     import polars as pl
 
-    scan: Any = {
-        "csv": pl.scan_csv,
-        "jsonl": functools.partial(pl.scan_ndjson, infer_schema_length=_FIRST),
-        "parquet": pl.scan_parquet,
-    }[kind]
     source = _source(path)
-    try:
-        there = scan(source).collect_schema().names()
-    except _errors() as error:
-        if kind != "jsonl":
-            raise _unreadable(path, kind, error) from error
-        there = list(_json_lines(path, None, _FIRST))
-    numbers, label = choose(there)
+    scan, numbers, label = _chosen(path, kind, choose)
     names = list(dict.fromkeys([*numbers, label] if label else numbers))
     types = dict.fromkeys(names, pl.Float64) | ({label: pl.String} if label else {})
     try:
@@ -103,6 +92,40 @@ def _read(path, kind, choose):
         # Some number is none; reading text is slower and finds out which.
         table = _read_as_text(path, kind, names)
     return _without_empty_lines(path, kind, table), label
+
+
+def _chosen(path, kind, choose):
+    """How to scan the file, and what is chosen; by all lines where the first lack it.
+
+    A file of JSON has no header: any line may bring another column.
+    """
+    scan, there = _columns(path, kind, _FIRST)
+    try:
+        numbers, label = choose(there)
+        if label or kind != "jsonl":
+            return scan, numbers, label
+    except ValueError:
+        if kind != "jsonl":
+            raise
+    scan, there = _columns(path, kind, None)
+    return scan, *choose(there)
+
+
+def _columns(path, kind, most):
+    """How to scan the file, and its columns; those of the first `most` JSON lines."""
+    import polars as pl
+
+    scan: Any = {
+        "csv": pl.scan_csv,
+        "jsonl": functools.partial(pl.scan_ndjson, infer_schema_length=most),
+        "parquet": pl.scan_parquet,
+    }[kind]
+    try:
+        return scan, scan(_source(path)).collect_schema().names()
+    except _errors() as error:
+        if kind != "jsonl":
+            raise _unreadable(path, kind, error) from error
+        return scan, list(_json_lines(path, None, most))
 
 
 def _errors() -> tuple[type[BaseException], ...]:
