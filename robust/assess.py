@@ -31,8 +31,9 @@ class Result(NamedTuple):
       trace, true: what it found, and the judge's scores of it, `[S, T, K]`.
       curve: on the scales of the base.
       causes: parts of the divergence per unit and checkpoint, `[U, T]`.
-      guaranteed: true gain that the base's correlation guarantees, `[U, T]`; nan where
-        the attack claims no chi-squared divergence.
+      guaranteed, guaranteed_by_proxy: true gain that the base's correlation guarantees,
+        by the bounds of Liu et al. and of Laidlaw et al., `[U, T]`; nan where the
+        attack claims no chi-squared divergence.
       findings: the diagnosis.
       divergence: metrics and verdict.
     """
@@ -43,6 +44,7 @@ class Result(NamedTuple):
     curve: Curve
     causes: causes.Causes
     guaranteed: np.ndarray
+    guaranteed_by_proxy: np.ndarray
     findings: list[diagnosis.Finding]
     divergence: Divergence
 
@@ -143,8 +145,12 @@ def _measured(eyes: _Eyes, attack, trace, true) -> Result:
     eta2 = bootstrap.by_unit(eyes.sharp, trace.unit)[:, None]
     # No policy gains more than the root of its chi-squared; a sample's mean may.
     most = np.minimum(line.proxy, np.sqrt(line.chi2))
-    safe = np.asarray(bounds.guaranteed(most, line.chi2, line.rho[:, None], eta2))
-    return Result(attack.name, trace, true, line, part, safe, [], line.divergence())
+    known = most, line.chi2, line.rho[:, None]
+    safe = bounds.guaranteed(*known, eta2), bounds.guaranteed_by_proxy(*known)
+    return Result(
+        attack.name, trace, true, line, part, *map(np.asarray, safe), [],
+        line.divergence(),
+    )  # fmt: skip
 
 
 def _diagnosed(result: Result, findings) -> Result:

@@ -97,6 +97,9 @@ def test_guarantees_hold_where_they_are_given(found):
     np.testing.assert_array_equal(best.guaranteed[:, 0], 0)
     measured = best.curve.interval("true")
     assert (best.guaranteed.mean(axis=0) <= measured.high + 1e-9).all()
+    assert np.isnan(climb.guaranteed_by_proxy).all()
+    assert (best.guaranteed_by_proxy <= best.guaranteed + 1e-9).all()
+    assert best.guaranteed_by_proxy.mean(axis=0).max() > 0
 
 
 def test_all_of_it_is_said(found):
@@ -108,6 +111,7 @@ def test_all_of_it_is_said(found):
         "tail of the proxy's error",
         "best-of-n by the calibration",
         "guaranteed for best_of_n",
+        "; by Laidlaw et al. at most +",
         "gradient_ascent@feigned: proxy",
         "gradient_ascent on the judge itself would have reached",
         "best_of_n, law of the true gain",
@@ -120,6 +124,7 @@ def test_all_of_it_is_said(found):
         "gradient_ascent@honest",
         "gradient_ascent@feigned",
     }
+    assert len(record["guaranteed_by_proxy"]["best_of_n"]) > 1
     assert record["regret"]["gradient_ascent"]["mean"] > 2
 
 

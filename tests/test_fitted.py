@@ -86,8 +86,12 @@ def test_the_guarantee_of_a_bank():
     gain = 1 / np.sqrt(np.pi)
     wanted = rho * gain - np.sqrt((1 - rho**2) * (1 / 3 - gain**2))
     assert selection.guaranteed[1] == pytest.approx(wanted, abs=0.03)
-    assert selection.guaranteed[0] == 0
-    assert (selection.guaranteed <= selection.true_gain.high + 1e-9).all()
+    weaker = (gain - np.sqrt((1 - rho**2) / 3)) / rho
+    assert selection.guaranteed_by_proxy[1] == pytest.approx(weaker, abs=0.03)
+    assert 0 < weaker < wanted
+    for bound in (selection.guaranteed, selection.guaranteed_by_proxy):
+        assert bound[0] == 0
+        assert (bound <= selection.true_gain.high + 1e-9).all()
 
 
 def test_a_constant_guarantees_nothing():
@@ -95,6 +99,7 @@ def test_a_constant_guarantees_nothing():
     selection = select_best(np.zeros_like(proxy), true, group)
     assert np.isnan(selection.rho)
     assert np.isnan(selection.guaranteed[1:]).all()
+    assert np.isnan(selection.guaranteed_by_proxy[1:]).all()
 
 
 def test_the_picture_labels_fit_and_extrapolation():
@@ -110,6 +115,12 @@ def test_the_picture_labels_fit_and_extrapolation():
     dotted = left.get_lines()[-1].get_xdata()
     assert dotted.min() >= 64
     assert "guaranteed" in right.get_title()
+    thick, thin = (line for line in right.get_lines() if line.get_linestyle() == "-.")
+    assert thick.get_linewidth() > thin.get_linewidth()
+    drawn = thin.get_ydata()
+    np.testing.assert_array_equal(drawn, selection.guaranteed_by_proxy[: len(drawn)])
+    assert (drawn <= thick.get_ydata()[: len(drawn)]).all()
+    assert drawn.max() > 0.1
     assert plot_bank(selection).axes[0].get_legend() is None
 
 
@@ -125,6 +136,7 @@ def test_laws_reach_json_and_table_and_no_verdict(tmp_path, capsys, monkeypatch)
     assert form["status"] == "fits"
     assert form["alpha"]["low"] < form["alpha"]["mean"] < form["alpha"]["high"]
     assert len(said["guaranteed"]) == len(said["n"])
+    assert len(said["guaranteed_by_proxy"]) == len(said["n"])
     assert command(["curve", "bank.csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("law of the true gain" in line for line in lines) == 1

@@ -6,7 +6,7 @@ import numpy as np
 
 from robust.measure.bank import BestOfN, best_of_n_curve, doublings
 from robust.measure.bootstrap import Interval, t_interval
-from robust.measure.bounds import guaranteed
+from robust.measure.bounds import guaranteed, guaranteed_by_proxy
 from robust.measure.divergence import Divergence, divergence
 from robust.measure.within import Ranking, ranking_within
 
@@ -36,7 +36,8 @@ class Selection(NamedTuple):
       ranking: of the answers within groups, and pooled; of 4,096 groups at random
         where there are more, and of a quarter of a million of their answers.
       rho: correlation of proxy and true value within a group; nan for constants.
-      guaranteed: true gain that it alone guarantees, standard deviations within a
+      guaranteed, guaranteed_by_proxy: true gain that it alone guarantees, by the
+        bounds of Liu et al. and of Laidlaw et al., standard deviations within a
         group, `[A]`; nan beyond the base for constants.
     """
 
@@ -54,6 +55,7 @@ class Selection(NamedTuple):
     ranking: Ranking
     rho: float
     guaranteed: np.ndarray
+    guaranteed_by_proxy: np.ndarray
 
 
 def select_best(proxy, true, group, n=None) -> Selection:
@@ -91,6 +93,7 @@ def select_best(proxy, true, group, n=None) -> Selection:
         scales += [0.0, std]
         gains.append(gains_by_group(rows, std, share))
     rho = within_correlation(proxy, true, group, scales[1], scales[3])
+    safe = _guarantees(gains[0].mean(axis=0), curve.n, rho)
     merged = [_merged(rows[:, read]) for rows in (*gains, power)]
     return Selection(
         curve=curve,
@@ -109,15 +112,17 @@ def select_best(proxy, true, group, n=None) -> Selection:
         ties=ties,
         ranking=_ranking(proxy, true, group),
         rho=rho,
-        guaranteed=_guaranteed(gains[0].mean(axis=0), curve.n, rho),
+        guaranteed=safe[0],
+        guaranteed_by_proxy=safe[1],
     )
 
 
-def _guaranteed(gain, n, rho):
+def _guarantees(gain, n, rho):
     # Groups are one base of which each policy keeps the shares: no other term.
     chi2 = (n - 1) ** 2 / (2 * n - 1)  # as pressure.chi2_best_of_n, but in float64
     # No policy gains more than the root of its chi-squared; a sample's mean may.
-    return np.asarray(guaranteed(np.minimum(gain, np.sqrt(chi2)), chi2, rho))
+    known = np.minimum(gain, np.sqrt(chi2)), chi2, rho
+    return np.asarray(guaranteed(*known)), np.asarray(guaranteed_by_proxy(*known))
 
 
 def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:

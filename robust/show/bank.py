@@ -179,7 +179,10 @@ def record(selection, scores, laws) -> dict:
         "dropped_prompts": scores.dropped_prompts,
         "lost_prompts": scores.lost_prompts,
         "rho": _number(selection.rho),
-        "guaranteed": [_number(v) for v in selection.guaranteed[asked]],
+        **{
+            bound: [_number(v) for v in getattr(selection, bound)[asked]]
+            for bound in ("guaranteed", "guaranteed_by_proxy")
+        },
         "laws": law.record(laws),
         "notes": notes(selection, scores, laws),
     }

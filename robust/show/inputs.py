@@ -106,7 +106,10 @@ def pictures(study, render, title: str) -> dict:
     """
     curves = [result.curve for result in study.results]
     guaranteed = {
-        result.name: result.guaranteed.mean(axis=0)
+        result.name: (
+            result.guaranteed.mean(axis=0),
+            result.guaranteed_by_proxy.mean(axis=0),
+        )
         for result in study.results
         if np.isfinite(result.guaranteed).all()
     }

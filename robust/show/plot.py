@@ -45,8 +45,9 @@ def plot(curves: Curve | Sequence[Curve], *, expected=None, guaranteed=None, tit
       curves: one curve or several.
       expected: `(power [G], true [U, G])`, what selection by score alone delivers,
         as `Study.expected`; dashed.
-      guaranteed: attack's name -> true gain `[T]` that the base's correlation
-        guarantees; dash-dotted on the right, as far as it is above 0.
+      guaranteed: attack's name -> true gains `[2, T]` that the base's correlation
+        guarantees, by the bounds of Liu et al. and of Laidlaw et al.; dash-dotted on
+        the right, the second thin, as far as they are above 0.
       title: above both panels.
 
     Returns:
@@ -75,7 +76,8 @@ def plot_bank(selection, *, title="", laws=None):
 
     Left, both against n: solid the true value, dotted the proxy. Right, the true
     value against the proxy's gain: on the diagonal the proxy keeps its promise,
-    dash-dotted what the base's correlation guarantees, as far as it is above 0.
+    dash-dotted what the base's correlation guarantees by the bounds of Liu et al. and
+    (thin) of Laidlaw et al., as far as they are above 0.
 
     Args:
       selection: a `Selection`.
@@ -99,7 +101,8 @@ def plot_bank(selection, *, title="", laws=None):
         band(left, n, proxy, _FAINT, ":", None)
         _label_bank(left, right, n[selection.read])
         _law(left, n[selection.read], best_fit(laws))
-        _guaranteed(right, proxy.mean, selection.guaranteed, colour)
+        safe = selection.guaranteed, selection.guaranteed_by_proxy
+        _guaranteed(right, proxy.mean, safe, colour)
         _promise(right)
         groups = selection.curve.groups
         bands = f"95 % bands over {groups} prompts" if groups > 1 else "one prompt"
@@ -161,13 +164,14 @@ def _expected(axes, power, true) -> None:
         axes.fill_between(power, low, high, color=INK, alpha=0.1, lw=0, zorder=3)
 
 
-def _guaranteed(axes, gain, true, colour) -> None:
-    above = true >= 0
-    if above.sum() > 1:
-        axes.plot(gain[above], true[above], "-.", color=colour, lw=1.4, zorder=4)
-        axes.set_title(
-            "delivered for promised · dash-dotted: guaranteed", fontsize=10.5
-        )
+def _guaranteed(axes, gain, bounds, colour) -> None:
+    for true, width in zip(bounds, (1.4, 0.7), strict=True):
+        above = true >= 0
+        if above.sum() > 1:
+            axes.plot(gain[above], true[above], "-.", color=colour, lw=width, zorder=4)
+            axes.set_title(
+                "delivered for promised · dash-dotted: guaranteed", fontsize=10.5
+            )
 
 
 def _law(axes, n, fit) -> None:

@@ -155,7 +155,13 @@ def _guarantee_lines(study):
                 f"guaranteed for {result.name} by the base's correlation alone: at "
                 f"most {mean[at]:+.2f} sd, at {result.curve.power[:, at].mean():.1f} "
                 f"nats (measured there {result.curve.true[:, at].mean():+.2f})"
+                + _by_proxy(result)
             )
+
+
+def _by_proxy(result) -> str:
+    most = result.guaranteed_by_proxy.mean(axis=0).max()
+    return f"; by Laidlaw et al. at most {most:+.2f} sd" if np.isfinite(most) else ""
 
 
 def _handle_lines(study):
@@ -236,9 +242,12 @@ def record(study) -> dict:
             name: _number(value)
             for name, value in policies.hedge(study.calibrations)._asdict().items()
         },
-        "guaranteed": {
-            result.name: [_number(v) for v in result.guaranteed.mean(axis=0)]
-            for result in study.results
+        **{
+            bound: {
+                result.name: [_number(v) for v in getattr(result, bound).mean(axis=0)]
+                for result in study.results
+            }
+            for bound in ("guaranteed", "guaranteed_by_proxy")
         },
         "handles": {
             result.name: {
