@@ -178,5 +178,11 @@ def _sample(key, state, target):
 
 
 def _info(key, state, target):
-    """Spread of the search, in base standard deviations, over runs and coordinates."""
-    return {"spread": jnp.mean(state.search.std)}
+    """Spread of the search, in base standard deviations, over runs and coordinates.
+
+    And the largest condition of a run: squared ratio of longest to shortest axis.
+    """
+    search = state.search
+    axes = getattr(search, "D", search.std).reshape(len(search.std), -1)
+    ratio = axes.max(axis=1) / axes.min(axis=1)
+    return {"spread": jnp.mean(search.std), "condition": (ratio**2).max()}

@@ -55,7 +55,7 @@ def gradient_ascent(
       restarts: share the steps out among so many climbs, each from a fresh base
         draw; slots keep the best input of all of them.
       steps: last checkpoint; the others lie at 1, 2, 5, 10, 20, 50, ... below it,
-        and at half of it.
+        at half of it, and at the end of the first climb.
 
     Raises:
       ValueError: an unknown norm or optimizer, or a number that is not positive.
@@ -83,9 +83,9 @@ def gradient_ascent(
         init=bind(_init, numbers, **shape),
         step=bind(_step, numbers, restarts=restarts, **shape),
         sample=bind(_sample),
-        info=bind(_info),
+        info=bind(_info, numbers, norm=norm, paced=optimizer is _ADAM),
         cost=Cost(init=1, queries=1, grads=1),
-        steps=round_steps(steps),
+        steps=tuple(sorted({*round_steps(steps), -(-steps // restarts)})),
         needs=frozenset({"continuous", "gradient"}),
         name="gradient_ascent",
     )
@@ -192,7 +192,9 @@ def _sample(key, state, target):
     return state.best
 
 
-def _info(key, state, target):
+def _info(numbers, key, state, target, *, norm, paced):
+    learning_rate, radius, climb = numbers
+
     def over_input(test):
         parts = [
             test(leaf).reshape(len(leaf), -1).all(axis=1)
@@ -200,7 +202,14 @@ def _info(key, state, target):
         ]
         return jnp.stack(parts).all(axis=0)
 
-    return {
+    found = {
         "zero_gradient": over_input(lambda g: g == 0).mean(),
         "nonfinite_gradient": 1 - over_input(jnp.isfinite).mean(),
+        "climb": climb,
     }
+    if paced:  # Adam moves a coordinate by about the learning rate, not more
+        sites = sum(leaf[0].size for leaf in jax.tree.leaves(state.x))
+        length = {"linf": 1.0, "l2": float(sites) ** 0.5, "l1": float(sites)}[norm]
+        moved = jnp.minimum(state.t, climb) * learning_rate * length
+        found["reach"] = jnp.where(jnp.isfinite(radius), moved / radius, jnp.nan)
+    return found

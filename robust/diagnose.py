@@ -7,6 +7,7 @@ from robust.measure.realised import gain
 
 _POPULATION = ("survivors", "ancestors", "plateau")
 _PLATEAU = ("plateau", "top", "at_top")
+_COVERAGE = ("spread", "condition")
 
 
 def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
@@ -37,12 +38,14 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
             *_gradient_checks(trace, probed.slopes if uses else None, reference),
             diagnosis.budget_doubling(line.proxy, trace.steps, claims),
             diagnosis.tail(line.proxy, trace.steps, claims),
+            *_budget_checks(trace, line),
             diagnosis.monotone(line.proxy),
             diagnosis.oscillation(trace.proxy, claims),
             diagnosis.stuck(trace.proxy[:, 0], trace.proxy[:, -1], std, claims),
             diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
             diagnosis.population(*map(trace.info.get, _POPULATION)),
             diagnosis.mixing(trace.info.get("refreshed")),
+            *_sampler_checks(trace),
             diagnosis.plateau(*map(trace.info.get, _PLATEAU)),
             diagnosis.claimed_kl(line.kl[:, -1], line.power[:, -1]),
             *_winner_checks(trace, again, reference),
@@ -67,6 +70,26 @@ def _gradient_checks(trace, slopes, reference) -> list[diagnosis.Finding]:
     if zero is not None and bad is not None:
         dead = (zero + bad)[:, 0]
     return [diagnosis.zero_gradient(dead), diagnosis.nonfinite(bad), agree, hidden]
+
+
+def _budget_checks(trace, line) -> list[diagnosis.Finding]:
+    climb = trace.info.get("climb")
+    climb = None if climb is None else int(climb[0, -1])
+    return [
+        diagnosis.reach(trace.info.get("reach")),
+        diagnosis.restarts(line.proxy, trace.steps, climb),
+    ]
+
+
+def _sampler_checks(trace) -> list[diagnosis.Finding]:
+    info = trace.info
+    acceptance = info.get("acceptance") if "divergences" in info else None
+    search = [info.get(n) if "condition" in info else None for n in _COVERAGE]
+    return [
+        diagnosis.chains(acceptance, info.get("divergences")),
+        diagnosis.weights(info.get("ess")),
+        diagnosis.coverage(*search, trace.steps),
+    ]
 
 
 def _winner_checks(trace, again, reference) -> list[diagnosis.Finding]:

@@ -9,6 +9,8 @@ from robust.measure.diagnosis import (
     black_box,
     both_families,
     budget_doubling,
+    chains,
+    coverage,
     healthy,
     legal,
     masked,
@@ -17,12 +19,15 @@ from robust.measure.diagnosis import (
     numeric_floor,
     oscillation,
     planted_optimum,
+    reach,
     repeatable,
     rescored,
+    restarts,
     slope_agreement,
     stuck,
     tail,
     unstable,
+    weights,
     zero_gradient,
 )
 
@@ -321,3 +326,64 @@ def test_legal_winners():
         apart[0, 0] = bad
         found = legal(apart)
         assert (found.status, found.value) == (FAIL, 0.125)
+
+
+def test_an_edge_that_no_step_can_reach():
+    """Of two rows the one that comes less far, at the last checkpoint, counts."""
+    found = reach(np.array([[0.0, 2.0], [0.0, 0.99]]))
+    assert (found.status, found.value) == (WARN, 0.99)
+    assert found.remedy
+    assert reach(np.array([[0.0, 0.5, 1.0]])).status is OK
+    assert reach(np.full((2, 3), np.nan)).status is EXEMPT
+    assert reach(None).status is EXEMPT
+
+
+def test_restarts_that_still_find_more():
+    """Of a gain of 2 the first climb has 1.81 and 1.79."""
+    steps = [0, 40, 50, 200]
+    assert restarts(climb(0, 1.81, 1.9, 2.0), steps, 40).status is OK
+    found = restarts(climb(0, 1.79, 1.9, 2.0), steps, 40)
+    assert (found.status, found.value) == (WARN, pytest.approx(0.105))
+    assert found.remedy
+    for alone in (None, 200, 60):
+        assert restarts(climb(0, 1, 2, 3), steps, alone).status is EXEMPT
+    assert restarts(climb(0, 1, 2, np.nan), steps, 40).status is FAIL
+
+
+def test_chains_that_accept_nearly_none_or_all():
+    """Over the last two of eight checkpoints; the first knows no acceptance."""
+    early, none = np.array([np.nan, *[0.1] * 5]), np.zeros((1, 8))
+    for rate, status in ((0.39, WARN), (0.41, OK), (0.94, OK), (0.96, WARN)):
+        found = chains(np.append(early, [rate, rate])[None], none)
+        assert (found.status, found.value) == (status, pytest.approx(rate))
+        assert bool(found.remedy) == (status is WARN)
+    wild = chains(np.append(early, [0.6, 0.6])[None], none + 0.011)
+    assert wild.status is WARN
+    assert "diverge" in wild.message
+    assert chains(np.full((1, 4), np.nan), none).status is WARN
+    assert chains(None, None).status is EXEMPT
+
+
+def test_weights_that_few_particles_carry():
+    assert weights(np.array([[1.0, 0.26, 0.9]])).status is OK
+    found = weights(np.array([[1.0, 0.3, 0.9], [1.0, 0.1, 0.9]]))
+    assert (found.status, found.value) == (WARN, pytest.approx(0.2))
+    assert weights(np.array([[np.nan]])).status is WARN
+    assert weights(None).status is EXEMPT
+
+
+def test_a_search_that_collapses_early():
+    """Read at step 50 of 100, over the start; later it may shrink."""
+    steps, even = [0, 50, 60, 100], np.ones((1, 4))
+
+    def shrinks(to, condition=even):
+        return coverage(np.array([[2.0, 2 * to, 0.0, 0.0]]), condition, steps)
+
+    assert shrinks(1.1e-4).status is OK
+    found = shrinks(0.9e-4)
+    assert (found.status, found.value) == (WARN, pytest.approx(0.9e-4))
+    assert shrinks(1.0, 1e14 * even).status is OK
+    for bad in (1.1e14, np.nan):
+        assert "condition" in shrinks(1.0, bad * even).message
+    assert "not a number" in shrinks(np.nan).message
+    assert coverage(None, None, steps).status is EXEMPT

@@ -7,6 +7,7 @@ import pytest
 
 from attacks import evolution
 from robust import Target, bind, box, gaussian, product, run
+from robust.measure.diagnosis import coverage
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -62,6 +63,21 @@ def test_inputs_may_be_trees_with_coordinates_that_never_vary():
     assert np.all(trace.proxy[:, -1] > 5.5)  # of 6, from about 0
     assert np.all(trace.x["a"][:, 0, :, 1] == 0)
     assert np.all(trace.x["a"][:, -1, :, 1] > 0.5)
+
+
+def test_a_search_that_learns_nothing_collapses_and_is_found_out():
+    """A bowl keeps a spread of .0027 for half of its budget, a plateau none."""
+    bowl = bind(nearness, jnp.ones(16))
+    for proxy, status in ((bowl, "OK"), (lambda x: 0 * x[:, 0], "WARN")):
+        trace = run(evolution(), Target(proxy, gaussian(16)), KEY, seeds=2, slots=64)
+        info = trace.info
+        found = coverage(info["spread"], info["condition"], trace.steps)
+        assert found.status.name == status
+    for algorithm in ("sep_cma_es", "snes", "open_es"):
+        attack = evolution(algorithm, steps=20)
+        trace = run(attack, Target(bowl, gaussian(16)), KEY, seeds=2, slots=64)
+        condition = trace.info["condition"]
+        assert np.all((condition >= 1) & (condition < 100))
 
 
 @pytest.mark.parametrize(

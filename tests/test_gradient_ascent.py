@@ -11,6 +11,7 @@ from scipy import optimize
 
 from attacks import gradient_ascent
 from robust import Target, bind, box, gaussian, product, run
+from robust.measure import diagnosis
 
 KEY = jax.random.key(0)
 NORMS = {
@@ -167,6 +168,37 @@ def test_restarts_find_basins_that_one_climb_misses(optimizer):
     missed = (1 - once) ** 12
     error = np.sqrt(missed * (1 - missed) / 1000 + 144 * once * (1 - once) / 1000)
     assert abs((1 - often) - missed) <= 5 * error
+
+
+def diagnosed(proxy, base, **options):
+    """Status of the checks of reach and of restarts."""
+    trace = push(gradient_ascent(**options), proxy, base, slots=256)
+    gain = trace.proxy.mean(axis=2, dtype=float)
+    climb = int(trace.info["climb"][0, -1])
+    found = (
+        diagnosis.reach(trace.info.get("reach")),
+        diagnosis.restarts(gain, trace.steps, climb),
+    )
+    return [finding.status.name for finding in found]
+
+
+def waves(x):
+    return jnp.cos(3 * x).sum(axis=1) + jnp.sin(x).sum(axis=1)
+
+
+def test_its_diagnosis_knows_what_steps_and_restarts_can_do():
+    """Five small steps do not reach an edge, restarts among waves find ever more."""
+    proxy = bind(linear, jnp.asarray(WEIGHTS))
+    for norm, length in (("linf", 1), ("l2", 5**0.5), ("l1", 5)):
+        options = {"learning_rate": 0.1, "steps": 5, "norm": norm}
+        for radius, status in ((0.49 * length, "OK"), (0.51 * length, "WARN")):
+            assert diagnosed(proxy, gaussian(5), radius=radius, **options)[0] == status
+    assert diagnosed(proxy, gaussian(5), optimizer="auto", radius=9.0)[0] == "EXEMPT"
+    assert diagnosed(proxy, gaussian(5)) == ["EXEMPT", "EXEMPT"]
+    climbs = {"restarts": 5, "optimizer": "auto", "steps": 200}
+    bowl = bind(quadratic, jnp.ones(5))
+    assert diagnosed(bowl, gaussian(5), **climbs)[1] == "OK"
+    assert diagnosed(waves, gaussian(5), **climbs)[1] == "WARN"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 
 from attacks import langevin
 from robust import NeedsError, Target, bind, box, gaussian, pool, product, run
+from robust.measure.diagnosis import chains
 
 STD = np.array([0.01, 1.0, 100.0])
 MEAN = np.array([1.0, -2.0, 0.0])
@@ -101,6 +102,18 @@ def test_walls_are_respected():
     assert np.all(np.abs(mean) <= 4.5 * error)
     mean, error = mean_error(trace.x[:, -1, :, 2].mean(axis=1) - 0.5)
     assert abs(mean) <= 4.5 * error
+
+
+def test_its_diagnosis_tells_chains_that_stand_still(tilted):
+    """One move of adaptation a tempering cannot follow a cooling of 1e5 in two."""
+    info = tilted.info
+    assert chains(info["acceptance"], info["divergences"]).status.name == "OK"
+    hurried = push(
+        bind(linear, jnp.asarray(SLOPE)), gaussian(3), temperings=2, moves=2,
+        temperature=1e-5, steps=[1, 2],
+    )  # fmt: skip
+    found = chains(hurried.info["acceptance"], hurried.info["divergences"])
+    assert found.status.name == "WARN"
 
 
 def cliff(x):

@@ -1,4 +1,16 @@
-"""Was the attack any good? Checks without which nobody may say robust."""
+"""Was the attack any good? Checks without which nobody may say robust.
+
+What such checklists also hold, and is not here:
+
+* An attack without bounds reaches the proxy's ceiling: it takes a run of its own, which
+  `robust.canary` makes against an optimum that is known.
+* R-hat and effective size of chains: they are annealed, so that no two checkpoints are
+  draws of one distribution.
+* Winners scored by the user's original function: nothing converts a proxy here, so
+  `rescored` and `numeric_floor` do call it.
+* Restarts side by side: slots begin at different inputs, so their ends differ in a
+  healthy attack too. `restarts` reads those in time.
+"""
 
 from robust.measure.diagnosis.finding import Finding, Status, healthy
 from robust.measure.diagnosis.population import (
@@ -7,11 +19,14 @@ from robust.measure.diagnosis.population import (
     plateau,
     population,
 )
+from robust.measure.diagnosis.samplers import chains, coverage, weights
 from robust.measure.diagnosis.search import (
     black_box,
     both_families,
     budget_doubling,
     monotone,
+    reach,
+    restarts,
     tail,
 )
 from robust.measure.diagnosis.slopes import (
@@ -35,7 +50,9 @@ __all__ = [
     "black_box",
     "both_families",
     "budget_doubling",
+    "chains",
     "claimed_kl",
+    "coverage",
     "healthy",
     "legal",
     "masked",
@@ -47,11 +64,14 @@ __all__ = [
     "planted_optimum",
     "plateau",
     "population",
+    "reach",
     "repeatable",
     "rescored",
+    "restarts",
     "slope_agreement",
     "stuck",
     "tail",
     "unstable",
+    "weights",
     "zero_gradient",
 ]
