@@ -1,7 +1,8 @@
-"""Intervals and tests over independent units; the only place that resamples.
+"""Intervals and tests over independent units; the only place that resamples them.
 
 A unit is a prompt where there are several, else a seed. Slots are never units:
-they depend on each other in most attacks.
+they depend on each other in most attacks. Of a single prompt the answers are the only
+units there are: `resample` resamples those.
 """
 
 from typing import Any, NamedTuple
