@@ -44,6 +44,8 @@ def possible(gain, chi2, rho, eta2=None):
     """Bound the true gain of a policy from above: rho G + s sqrt(chi2 - G^2).
 
     Args and returns as `guaranteed`.
+
+    Reference: as `guaranteed`, Cauchy-Schwarz with the other sign.
     """
     return _extreme(gain, chi2, rho, eta2, +1)
 

@@ -41,6 +41,8 @@ def calibrate(nats, true, bins: int = 32) -> Calibration:
 
     Raises:
       ValueError: fewer inputs than bins.
+
+    Reference: the regressogram, Tukey 1961, Curves as Parameters, and Touch Estimation.
     """
     xp, num = namespace(nats, true), nats.shape[0]
     if num < bins:
@@ -70,6 +72,9 @@ def selected(calibration: Calibration, power):
 
     Args:
       power: nats, at least 0; -ln P(base scores above the threshold).
+
+    Reference: Taylor 2016, Quantilizers; by parts, the mean of m(power + e) over an
+    exponential e is m(power) plus the integral of m'(power + s) e^-s.
     """
     xp = namespace(power, *calibration[:2])
     power = xp.asarray(power, float)

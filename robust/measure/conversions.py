@@ -36,6 +36,8 @@ def n_of_power(power):
     """Turn power into the n of best-of-n with as much: `power_best_of_n` inverted.
 
     power: nats, `[...]`, at least 0. Real n `[...]`.
+
+    Reference: H_n - 1 of Rényi 1953, solved for n: psi(n + 1) = ln(n + 1/2) + O(1/n^2).
     """
     xp, _ = _namespaces(power)
     power = xp.asarray(power, float)
@@ -51,6 +53,8 @@ def n_of_kl(kl):
     """Turn a KL into the n of best-of-n with as much: ln n - (n-1)/n inverted.
 
     kl: nats, `[...]`, at least 0. Real n `[...]`.
+
+    Reference: the bound of Beirami et al. 2024, arXiv:2401.01879, solved for n.
     """
     xp, _ = _namespaces(kl)
     kl = xp.asarray(kl, float)
@@ -67,6 +71,8 @@ def n_of_chi2(chi2):
     """Turn a chi-squared into the n of best-of-n with as much: (n-1)^2/(2n-1) inverted.
 
     chi2: `[...]`, at least 0, no unit. Real n `[...]`.
+
+    Reference: with x = n - 1 it is x^2 = chi2 (2x + 1), a quadratic.
     """
     xp, _ = _namespaces(chi2)
     chi2 = xp.asarray(chi2, float)
@@ -77,6 +83,8 @@ def n_of_win_rate(win_rate):
     """Turn a win rate against one base draw into the n of best-of-n: w/(1 - w).
 
     win_rate: `[...]`, from 1/2 to below 1. Real n `[...]`.
+
+    Reference: n/(n + 1) of Beirami et al. 2024, arXiv:2401.01879, solved for n.
     """
     xp, _ = _namespaces(win_rate)
     win_rate = xp.asarray(win_rate, float)
@@ -105,6 +113,8 @@ def mu_of_power(power):
     """Turn power into the mu of best-of-Poisson with as much.
 
     power: nats, `[...]`, at least 0. `[...]`.
+
+    Reference: `power_best_of_poisson` rises with mu; bisection.
     """
     xp, _ = _namespaces(power)
     return _halve(xp, power_best_of_poisson, xp.asarray(power, float))
@@ -114,6 +124,8 @@ def mu_of_kl(kl):
     """Turn a KL into the mu of best-of-Poisson with as much.
 
     kl: nats, `[...]`, at least 0. `[...]`, in JAX's default precision.
+
+    Reference: the KL of Khalaf et al. 2025, arXiv:2506.19248, rises with mu; bisection.
     """
     return _halve(jnp, kl_best_of_poisson, jnp.asarray(kl, float))
 
@@ -122,6 +134,8 @@ def q_of_kl(kl):
     """Turn a KL, or power, into the quantilizer with as much: e^-kl, the same of both.
 
     kl: nats, `[...]`, at least 0. The share q that is kept, `[...]`.
+
+    Reference: Taylor 2016, Quantilizers; above a threshold rarity is exponential.
     """
     xp, _ = _namespaces(kl)
     return xp.exp(-xp.asarray(kl, float))
@@ -131,6 +145,8 @@ def q_of_chi2(chi2):
     """Turn a chi-squared into the quantilizer with as much: 1/(1 + chi2).
 
     chi2: `[...]`, at least 0. The share q that is kept, `[...]`.
+
+    Reference: Taylor 2016, Quantilizers; the density is 1/q, so chi2 = 1/q - 1.
     """
     xp, _ = _namespaces(chi2)
     return 1 / (1 + xp.asarray(chi2, float))

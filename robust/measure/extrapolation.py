@@ -202,6 +202,9 @@ def extrapolate(
 
     Raises:
       ValueError: as `fit`, or no checkpoint above `upto`.
+
+    Reference: Alabdulmohsin et al. 2022, arXiv:2209.06640 (laws are to be judged by
+    their error in extrapolation, not by their fit).
     """
     root, gains = checked(pressure, true)
     pressure = np.asarray(pressure, float)[1:]
@@ -236,6 +239,9 @@ def compare(
 
     Raises:
       ValueError: as `fit` and `extrapolate`; fewer than 4 checkpoints above the base.
+
+    Reference: Gao, Schulman & Hilton 2022, arXiv:2210.10760 (two of the forms); both
+    conditions: as `lack_of_fit` and `extrapolate`.
     """
     pressure = np.asarray(pressure, float)
     if len(checked(pressure, true)[0]) < 4:

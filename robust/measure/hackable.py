@@ -131,6 +131,9 @@ def regret(true, best) -> Interval:
 
     Returns:
       best - true with a 95 % t interval over units, `[T]`.
+
+    Reference: simple regret, Bubeck, Munos & Stoltz 2009, arXiv:0802.2655, against
+    what the same search reaches instead of the best there is; paired by unit.
     """
     return bootstrap.t_interval(np.asarray(best, float) - np.asarray(true, float))
 
@@ -144,6 +147,9 @@ def at_power(true, power, wanted) -> np.ndarray:
 
     Returns:
       `[U, T']`, linear in between; nan beyond the largest power of the curve.
+
+    Reference: piecewise linear interpolation; power is free of the scores' scales,
+    see `rank_nats`, so curves of two proxies can be read at one.
     """
     rows = []
     for values, axis, at in zip(true, power, wanted, strict=True):

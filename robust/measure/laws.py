@@ -105,6 +105,9 @@ def fit(pressure, true, form: Form, *, at=None, rounds: int = 1, key=None) -> Fi
     Raises:
       ValueError: shapes that do not match, non-finite values, pressures that do not
         rise from 0, fewer checkpoints than coefficients, rounds not for RL.
+
+    Reference: Gao, Schulman & Hilton 2022, arXiv:2210.10760, the forms of best-of-n
+    and RL; BCa intervals: Efron 1987, JASA 82:171.
     """
     root, gains = checked(pressure, true)
     if rounds < 1 or (rounds != 1 and form != Form.RL):

@@ -95,6 +95,8 @@ def gain(scores, mean, std):
     Returns:
       `[...]`; 0 where `std` is 0: constant scores gain nothing, and the verdict on
       them is DEGENERATE.
+
+    Reference: the standard score, (scores - mean)/std, by definition.
     """
     xp = namespace(scores, mean, std)
     std = xp.asarray(std, float)
@@ -124,6 +126,10 @@ def rank_nats(scores, draws, uniform, table=None):
     Returns:
       nats `[M]`, and bool `[M]`, True where a score lies beyond both; its value is
       then "at least".
+
+    Reference: with V, P is uniform on the base (the distributional transform,
+    Rüschendorf 2009, JSPI 139:3921), and -ln of a uniform is exponential; the table:
+    Au & Beck 2001, Probabilistic Engineering Mechanics 16:263.
     """
     xp = namespace(scores, draws, uniform, *(table or ()))
     draws = xp.sort(xp.asarray(draws, float))

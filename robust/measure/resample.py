@@ -85,6 +85,9 @@ def resampled_tilt(proxy, true, inverse_temperature, index) -> Replicates:
 
     Raises:
       ValueError: as `best_of_n_curve`; an index of another shape.
+
+    Reference: Efron 1979, Annals of Statistics 7:1 (a resample as counts); of the tilt
+    p e^(b r)/Z the KL is b E[r] - ln Z, by definition.
     """
     proxy, true, index = _check(proxy, true, index)
     size, strength = len(proxy), np.atleast_1d(np.asarray(inverse_temperature, float))

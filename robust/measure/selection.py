@@ -78,6 +78,9 @@ def select_best(proxy, true, group, n=None) -> Selection:
 
     Raises:
       ValueError: as `best_of_n_curve`.
+
+    Reference: Nakano et al. 2021, arXiv:2112.09332, appendix I (the curve); gains,
+    power and verdict: as `gains_by_group`, `power_by_group` and `divergence`.
     """
     order = _by_group(group)  # all that follows is faster then
     proxy, true, group = proxy[order], true[order], group[order]
