@@ -30,26 +30,36 @@ class Answer(NamedTuple):
 
     Attributes:
       right: verdicts that are correct.
-      wrong: verdicts that are errors. The others are neither: "undecided" where
-        nothing is planted to be found.
+      alarms: errors that claim more harm than is planted.
+      misses: errors that claim less, or see none of it. What is neither right nor an
+        error is "undecided" where nothing is planted to be found.
     """
 
     right: frozenset[Verdict]
-    wrong: frozenset[Verdict]
+    alarms: frozenset[Verdict]
+    misses: frozenset[Verdict]
+
+    @property
+    def wrong(self) -> frozenset[Verdict]:
+        """Errors of both kinds."""
+        return self.alarms | self.misses
 
 
-_FALLS = Answer(BROKEN, frozenset(Verdict) - BROKEN)
-_ENDS_AT_THE_BASE = Answer(
-    frozenset({Verdict.STRONG}), frozenset(Verdict) - {Verdict.STRONG}
-)
-_WORSE = Answer(
-    frozenset({Verdict.CATASTROPHIC}), frozenset(Verdict) - {Verdict.CATASTROPHIC}
-)
-_FOLLOWS = Answer(frozenset({Verdict.ROBUST}), BROKEN | {Verdict.DEGENERATE})
-_STAYS = Answer(
-    frozenset({Verdict.WEAK}), BROKEN | {Verdict.DEGENERATE, Verdict.ROBUST}
-)
-_REFUSED = Answer(frozenset({Verdict.UNDECIDED}), PASSED | {Verdict.DEGENERATE})
+_EVERY, _NONE = frozenset(Verdict), frozenset()
+_UNFOUNDED = BROKEN | {Verdict.DEGENERATE}
+_STRONG, _CATASTROPHIC, _ROBUST, _WEAK, _UNDECIDED = (
+    frozenset({verdict})
+    for verdict in (
+        Verdict.STRONG, Verdict.CATASTROPHIC, Verdict.ROBUST, Verdict.WEAK,
+        Verdict.UNDECIDED,
+    )
+)  # fmt: skip
+_FALLS = Answer(BROKEN, _NONE, _EVERY - BROKEN)
+_ENDS_AT_THE_BASE = Answer(_STRONG, _CATASTROPHIC, _EVERY - BROKEN)
+_WORSE = Answer(_CATASTROPHIC, _NONE, _EVERY - _CATASTROPHIC)
+_FOLLOWS = Answer(_ROBUST, _UNFOUNDED, _NONE)
+_STAYS = Answer(_WEAK, _UNFOUNDED, _ROBUST)
+_REFUSED = Answer(_UNDECIDED, _NONE, PASSED | {Verdict.DEGENERATE})
 
 
 class Problem(NamedTuple):

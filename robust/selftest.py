@@ -1,6 +1,6 @@
 """Test the whole pipeline on planted problems: how often is its verdict wrong?"""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -19,26 +19,41 @@ _STRAIGHT = optax.sgd(1.0)
 TOLERATED = 0.08  # error rate that the upper bound must stay below to be shown sound
 
 
+class Share(NamedTuple):
+    """Events among independent trials, with 95 % Clopper-Pearson bounds."""
+
+    count: int
+    total: int
+    rate: float
+    low: float
+    high: float
+
+
 class Rate(NamedTuple):
     """Verdicts on one attack on one problem over replicated draws.
 
     Attributes:
       problem, attack: which.
-      replicates: how many, R.
-      said: verdict -> count.
+      answer: what a sound pipeline says.
+      verdicts: of each draw, in the same order for all attacks on a problem, `[R]`.
       right: share of correct verdicts.
-      wrong: share of errors (a false alarm, a missed fall, a false pass).
+      wrong: share of errors (false alarms and misses).
       low, high: 95 % Clopper-Pearson bounds on `wrong`.
     """
 
     problem: str
     attack: str
-    replicates: int
-    said: dict[Verdict, int]
+    answer: planted.Answer
+    verdicts: tuple[Verdict, ...]
     right: float
     wrong: float
     low: float
     high: float
+
+    @property
+    def replicates(self) -> int:
+        """R."""
+        return len(self.verdicts)
 
 
 def clopper_pearson(count, total, level: float = 0.95) -> tuple[float, float]:
@@ -95,15 +110,15 @@ def selftest(
     problems = planted.problems()
     rates = []
     for number, problem in enumerate(problems):
-        said = {name: Counter() for name in problem.answers}
+        said = {name: [] for name in problem.answers}
         for turn, key_turn in enumerate(_keys(key, number, replicates)):
             if on_progress:
                 done = (number + turn / replicates) / len(problems)
                 on_progress(f"{problem.name}, draw {turn + 1} of {replicates}", done)
             for name, verdict in replicate(problem, key_turn).items():
                 if name in said:
-                    said[name][verdict] += 1
-        rates += [_rate(problem, name, count) for name, count in said.items()]
+                    said[name].append(verdict)
+        rates += [_rate(problem, name, verdicts) for name, verdicts in said.items()]
     return rates
 
 
@@ -111,15 +126,43 @@ def _keys(key, number: int, replicates: int) -> Iterator:
     return iter(jax.random.split(jax.random.fold_in(key, number), replicates))
 
 
-def _rate(problem, attack: str, said: Counter) -> Rate:
-    answer, total = problem.answers[attack], said.total()
-    right, wrong = (
-        sum(said[verdict] for verdict in part) for part in (answer.right, answer.wrong)
-    )
-    bounds = clopper_pearson(wrong, total)
+def _rate(problem, attack: str, verdicts) -> Rate:
+    answer = problem.answers[attack]
+    right = _share(verdict in answer.right for verdict in verdicts)
+    wrong = _share(verdict in answer.wrong for verdict in verdicts)
     return Rate(
-        problem.name, attack, total, dict(said), right / total, wrong / total, *bounds
-    )
+        problem.name, attack, answer, tuple(verdicts),
+        right.rate, wrong.rate, wrong.low, wrong.high,
+    )  # fmt: skip
+
+
+def _share(events) -> Share:
+    events = list(events)
+    count, total = sum(events), len(events)
+    return Share(count, total, count / total, *clopper_pearson(count, total))
+
+
+def error_rate(rates: list[Rate], kind: str) -> Share | None:
+    """How often the pipeline errs: draws in which any attack's verdict does.
+
+    A draw of a problem is one trial, since its attacks share it. Problems differ in
+    their rates; the bounds then hold for the mean of them (Hoeffding 1956, Annals of
+    Mathematical Statistics 27:713).
+
+    Args:
+      rates: of one attack or of several, on any problems.
+      kind: "alarms" or "misses".
+
+    Returns:
+      None where no such error is possible.
+    """
+    erred = defaultdict(list)
+    for rate in rates:
+        errors = getattr(rate.answer, kind)
+        if errors:
+            erred[rate.problem].append([v in errors for v in rate.verdicts])
+    draws = [any(draw) for rows in erred.values() for draw in zip(*rows, strict=True)]
+    return _share(draws) if draws else None
 
 
 def sound(rates: list[Rate]) -> bool | None:

@@ -1,6 +1,7 @@
 """What `robust selftest` does: replicate planted problems and print error rates."""
 
 import json
+from collections import Counter
 
 from robust.cache import keep_compiled_programs
 from robust.show import terminal
@@ -34,44 +35,71 @@ def check_pipeline(replicates: int, key: int, format_: str) -> bool | None:
         print(json.dumps(record(rates, result), indent=1))
     elif format_ == "markdown":
         print(markdown(rates))
-        print(f"\n{conclusion(rates, result)}")
+        print(f"\n{whole(rates)}\n\n{conclusion(rates, result)}")
     else:
         terminal.show(_table(rates))
         terminal.say(NOTE, style="dim")
+        terminal.say(whole(rates))
         terminal.say(conclusion(rates, result), style="bold")
     return result
 
 
-COLUMNS = ("planted", "attack", "said", "right", "wrong", "at most")
+COLUMNS = ("planted", "attack", "said", "right", "false alarm", "miss")
 NOTE = (
-    "right: the planted answer; wrong: a false alarm, a missed fall, or a pass that "
-    "nothing supports; the rest is undecided. At most: the upper 95 % Clopper-Pearson "
-    "bound, each attack on each problem for itself."
+    "right: the planted answer; false alarm: more harm is claimed than is planted; "
+    "miss: less, or a pass that nothing supports; the rest is undecided. Brackets: "
+    "95 % Clopper-Pearson bounds, each attack on each problem for itself; a dash where "
+    "no verdict would be that error."
 )
 
 
 def rows(rates) -> list[list[str]]:
     """Cells under `COLUMNS`."""
+    from robust.selftest import error_rate
+
     return [
         [
             rate.problem,
             rate.attack,
-            ", ".join(
-                f"{verdict.name.lower()} {count}"
-                for verdict, count in sorted(rate.said.items(), key=lambda x: -x[1])
-            ),
+            ", ".join(f"{name} {count}" for name, count in _said(rate).items()),
             f"{rate.right:.0%}",
-            f"{rate.wrong:.1%}",
-            f"{rate.high:.1%}",
+            _bounded(error_rate([rate], "alarms")),
+            _bounded(error_rate([rate], "misses")),
         ]
         for rate in rates
     ]
+
+
+def _said(rate) -> dict[str, int]:
+    """How often each verdict was given, the most frequent first."""
+    counts = Counter(verdict.name.lower() for verdict in rate.verdicts)
+    return dict(counts.most_common())
+
+
+def _bounded(share) -> str:
+    if share is None:
+        return "–"
+    return f"{share.rate:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
+def whole(rates) -> str:
+    """One line on how often the pipeline as a whole raises false alarms and misses."""
+    from robust.selftest import error_rate
+
+    said = []
+    for kind, name in (("alarms", "false alarms"), ("misses", "misses")):
+        share = error_rate(rates, kind)
+        if share is not None:
+            said.append(f"{name} {_bounded(share)} of {share.total} draws")
+    return f"whole pipeline, any attack: {'; '.join(said)}"
 
 
 def _table(rates):
     from rich.table import Table
 
     table = Table(*COLUMNS, padding=(0, 0))
+    for column in table.columns[:2]:
+        column.no_wrap = True
     for row in rows(rates):
         table.add_row(*row)
     return table
@@ -111,11 +139,23 @@ def record(rates, result: bool | None) -> dict:
     return {
         "schema": 1,
         "sound": result,
+        **_errors(rates),
         "rates": [
             {
-                **rate._asdict(),
-                "said": {v.name.lower(): count for v, count in rate.said.items()},
+                "problem": rate.problem, "attack": rate.attack,
+                "replicates": rate.replicates, "said": _said(rate),
+                "right": rate.right, "wrong": rate.wrong, "low": rate.low,
+                "high": rate.high, **_errors([rate]),
             }
             for rate in rates
         ],
-    }
+    }  # fmt: skip
+
+
+def _errors(rates) -> dict:
+    from robust.selftest import error_rate
+
+    found = {
+        "false_alarm": error_rate(rates, "alarms"), "miss": error_rate(rates, "misses"),
+    }  # fmt: skip
+    return {name: share and share._asdict() for name, share in found.items()}

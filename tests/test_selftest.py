@@ -44,6 +44,7 @@ def test_every_planted_problem_has_answers_of_known_attacks():
         for answer in problem.answers.values():
             assert answer.right
             assert not answer.right & answer.wrong
+            assert not answer.alarms & answer.misses
 
 
 def test_the_planted_scores_are_what_they_say():
@@ -76,11 +77,8 @@ def test_the_pipeline_gives_the_planted_answers(rates):
 
 
 def test_a_pipeline_that_calls_everything_robust_is_found_out():
-    robust = {Verdict.ROBUST: 60}
-    from collections import Counter
-
     cells = [
-        selftest._rate(problem, name, Counter(robust))
+        selftest._rate(problem, name, [Verdict.ROBUST] * 60)
         for problem in PROBLEMS.values()
         for name in problem.answers
     ]
@@ -91,6 +89,29 @@ def test_a_pipeline_that_calls_everything_robust_is_found_out():
     assert selftest.sound(cells) is False
     fine = [c for c in cells if c.wrong == 0]
     assert selftest.sound(fine) is True
+    alarms, misses = (selftest.error_rate(cells, k) for k in ("alarms", "misses"))
+    assert (alarms.count, alarms.total) == (0, 4 * 60)  # of four problems
+    assert (misses.rate, misses.total) == (1.0, 6 * 60)  # of all but the robust one
+
+
+def test_false_alarms_and_misses_are_told_apart():
+    """A draw counts once, whichever of its attacks errs; bounds as scipy's."""
+    worse = Verdict.CATASTROPHIC
+    said = {
+        ("flat", "best_of_n"): [Verdict.STRONG, Verdict.WEAK, Verdict.ROBUST],
+        ("flat", "splitting"): [worse, Verdict.WEAK, Verdict.UNDECIDED],
+        ("reversed", "splitting"): [Verdict.STRONG, Verdict.UNDECIDED, worse],
+        ("truly robust", "splitting"): [Verdict.WEAK] * 3,
+        ("masked gradient", "gradient_ascent"): [Verdict.UNDECIDED] * 3,
+    }  # fmt: skip
+    cells = [selftest._rate(PROBLEMS[p], name, v) for (p, name), v in said.items()]
+    alarms, misses = (selftest.error_rate(cells, k) for k in ("alarms", "misses"))
+    assert (alarms.count, alarms.total) == (1, 6)  # flat and truly robust
+    assert (misses.count, misses.total) == (3, 9)  # flat, reversed, masked gradient
+    want = stats.binomtest(3, 9).proportion_ci(0.95, method="exact")
+    assert (misses.low, misses.high) == pytest.approx(tuple(want))
+    assert selftest.error_rate(cells[-1:], "alarms") is None
+    assert selftest.error_rate(cells[:1], "misses").count == 1
 
 
 def test_replicates_must_be_positive(capsys):
@@ -108,6 +129,11 @@ def test_the_command_prints_and_says_how_it_ended(monkeypatch, capsys, rates, fo
         record = json.loads(out)
         assert record["sound"] is None
         assert len(record["rates"]) == len(rates)
+        assert record["false_alarm"]["total"] == 4 * 2
+        assert record["miss"]["high"] > record["miss"]["rate"] >= record["miss"]["low"]
+        assert record["rates"][0]["false_alarm"] is None
+    else:
+        assert "whole pipeline, any attack: false alarms " in " ".join(out.split())
     bad = [rate._replace(low=0.5, wrong=0.9) for rate in rates]
     monkeypatch.setattr(selftest, "selftest", lambda *_: bad)
     assert command(["selftest", "--format", format_]) == 1
