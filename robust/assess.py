@@ -146,11 +146,10 @@ def _measured(eyes: _Eyes, attack, trace, true) -> Result:
     # No policy gains more than the root of its chi-squared; a sample's mean may.
     most = np.minimum(line.proxy, np.sqrt(line.chi2))
     known = most, line.chi2, line.rho[:, None]
-    safe = bounds.guaranteed(*known, eta2), bounds.guaranteed_by_proxy(*known)
-    return Result(
-        attack.name, trace, true, line, part, *map(np.asarray, safe), [],
-        line.divergence(),
-    )  # fmt: skip
+    safe = np.asarray(bounds.guaranteed(*known, eta2))
+    weaker = np.asarray(bounds.guaranteed_by_proxy(*known))
+    verdict = line.divergence()
+    return Result(attack.name, trace, true, line, part, safe, weaker, [], verdict)
 
 
 def _diagnosed(result: Result, findings) -> Result:

@@ -7,7 +7,6 @@ from robust.measure.realised import gain
 
 _POPULATION = ("survivors", "ancestors", "plateau")
 _PLATEAU = ("plateau", "top", "at_top")
-_COVERAGE = ("spread", "condition")
 
 
 def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
@@ -83,12 +82,13 @@ def _budget_checks(trace, line) -> list[diagnosis.Finding]:
 
 def _sampler_checks(trace) -> list[diagnosis.Finding]:
     info = trace.info
+    # Other attacks tell an acceptance of other moves, or the spread of a beam.
     acceptance = info.get("acceptance") if "divergences" in info else None
-    search = [info.get(n) if "condition" in info else None for n in _COVERAGE]
+    spread = info.get("spread") if "condition" in info else None
     return [
         diagnosis.chains(acceptance, info.get("divergences")),
         diagnosis.weights(info.get("ess")),
-        diagnosis.coverage(*search, trace.steps),
+        diagnosis.coverage(spread, info.get("condition"), trace.steps),
     ]
 
 

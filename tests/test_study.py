@@ -230,6 +230,33 @@ def test_rounded_proxy_is_masked():
     assert failed["black box beats gradient"] == 1.0
 
 
+def test_every_attack_is_asked_what_it_can_tell():
+    """The statuses of the checks that only some attacks can answer."""
+    chosen = [
+        attacks.splitting(8, 5),
+        attacks.gradient_ascent(0.01, radius=1.0, restarts=2, steps=40),
+        attacks.langevin(),
+        attacks.tempering(10),
+        attacks.evolution(steps=20),
+    ]
+    found = study(planted(np_linear), chosen, key=jax.random.key(0), **SMALL)
+    asked = ("reach", "restarts", "chains", "weights", "coverage")
+    said = {
+        result.name: {
+            f.check: f.status.name for f in result.findings if f.check in asked
+        }
+        for result in found.results
+    }
+    exempt = dict.fromkeys(asked, "EXEMPT")
+    assert said == {
+        "splitting": exempt,
+        "gradient_ascent": exempt | {"reach": "WARN", "restarts": "WARN"},
+        "langevin": exempt | {"chains": "OK"},
+        "tempering": exempt | {"weights": "OK"},
+        "evolution": exempt | {"coverage": "OK"},
+    }
+
+
 def test_one_family_alone_may_not_say_robust():
     task = planted(np_linear)
     curve = stress(task, attacks.splitting(12), key=jax.random.key(0), **SMALL)
