@@ -105,8 +105,9 @@ def restarts(gain, steps, climb) -> Finding:
       steps: `[T]`, with a checkpoint at the end of the first climb.
       climb: steps of each climb; None for an attack that does not restart in time.
 
-    More than 10 % warns: one more climb may again find more. Calibrated on planted
-    defects: healthy 0, shattered .55, stop_gradient .17. Reference: Madry et al. 2018,
+    More than 10 % warns: one more climb may again find more. Without a ball a healthy
+    attack brings 0, among waves more; in a ball around each fresh start even a healthy
+    one warns, for better starts are found. Proposed. Reference: Madry et al. 2018,
     arXiv:1706.06083 (how far restarts end apart).
     """
     name, steps = "restarts", np.asarray(steps)
