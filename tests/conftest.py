@@ -1,9 +1,20 @@
 """Strict arrays, and figures that need no screen."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
+# Compiling is most of the suite's time, so: LLVM at -O1, one piece a program, and
+# kernels without MLIR. `.ci/run` also runs the installed wheel, compiled as users do.
+# XLA aborts at a flag it does not know, and its flags change between releases.
+if version("jaxlib").startswith("0.10."):
+    os.environ["XLA_FLAGS"] = " ".join([
+        os.environ.get("XLA_FLAGS", ""),
+        "--xla_backend_optimization_level=1",
+        "--xla_cpu_parallel_codegen_split_count=1",
+        "--xla_cpu_use_fusion_emitters=false",
+    ])  # fmt: skip
 
 import jax
 import pytest
@@ -21,10 +32,7 @@ def nothing_kept(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compiled_quickly():
-    """Spare XLA its optimizations, in files of small programs: compiling is the cost.
-
-    The driver, the pipeline and the digits are tested as users compile them.
-    """
+    """Spare XLA its optimizations too, in files of small programs."""
     name = "jax_disable_most_optimizations"
     before = jax.config.read(name)
     jax.config.update(name, True)

@@ -81,7 +81,9 @@ def test_parity_with_the_package(noisy, score_and_slope):
     """Within .03 of 100 of the package's own score; the difference is float32."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        package = pytest.importorskip("brisque", reason="needs OpenCV and libsvm")
+        package = pytest.importorskip(
+            "brisque", reason="needs OpenCV and libsvm", exc_type=ImportError
+        )
 
         class Package(package.BRISQUE):
             def scale_features(self, features):
