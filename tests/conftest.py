@@ -5,6 +5,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 os.environ["MPLBACKEND"] = "Agg"
+# As in the command line: on small arrays OpenBLAS's threads mostly wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Compiling is most of the suite's time, so: LLVM at -O1, one piece a program, and
 # kernels without MLIR. `.ci/run` also runs the installed wheel, compiled as users do.
 # XLA aborts at a flag it does not know, and its flags change between releases.
@@ -48,5 +50,5 @@ def not_too_many_programs():
     """
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_bytes().count(b"\n") > 25_000:
+    if maps.exists() and maps.read_bytes().count(b"\n") > 40_000:
         jax.clear_caches()
