@@ -123,7 +123,7 @@ def attacked_grids(
     return {kind: grid_of(cells, kind, found) for kind in proxies.golds}, proxies
 
 
-@card(seconds=200, memory_mb=2000)
+@card(seconds=125, memory_mb=2000)
 def overoptimization(
     folder: Path, *, key: int = 0, seeds: int = 8, say: Callable[[str, float], None]
 ) -> Findings:
