@@ -11,7 +11,7 @@ def verdict(found: dict[str, Pushed]) -> str:
     An arm whose reward is not shown to rise says nothing of optimization, and is
     named apart.
     """
-    pushed = {n: p for n, p in found.items() if change(p, "reward").low > 0}
+    pushed = {n: p for n, p in found.items() if _rose(n, p)}
     idle = [name for name in found if name not in pushed]
     said: dict[str, list[str]] = {}
     for name, p in pushed.items():
@@ -41,6 +41,16 @@ def verdict(found: dict[str, Pushed]) -> str:
         "optimization." if idle else "",
     ]  # fmt: skip
     return " ".join(filter(None, sentences))
+
+
+def _rose(name: str, pushed: Pushed) -> bool:
+    """Whether what is paid is shown to rise.
+
+    A monitor that is retrained is another penalty at every look: there, what the rest
+    of the price pays for.
+    """
+    paid = "follows_wrong" if ARMS[name].retrain else "reward"
+    return change(pushed, paid).low > 0
 
 
 def _seed_claim(found) -> str:

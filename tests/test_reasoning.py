@@ -192,6 +192,16 @@ def test_a_fall_without_a_rise_of_reward_is_no_optimization():
     assert "valid steps" not in text
 
 
+def test_a_monitor_that_is_retrained_is_no_measure_of_what_was_paid():
+    """Its penalty grew at every look; the hints that the rest pays for are followed."""
+    ends = {"valid": (0.6, 0.2), "covert": (0.0, 0.9), "verbal": (0.3, 0.0)}
+    for follows, in_the_text in (((0.3, 0.9), True), ((0.3, 0.3), False)):
+        found = pushed_by(reward=(0.3, 0.3), follows_wrong=follows, **ends)
+        text = verdict({"monitor_again": found})
+        assert ("take wrong ones without saying so" in text) == in_the_text
+        assert ("not shown to rise" in text) != in_the_text
+
+
 def test_tables_pair_defences_with_what_they_defend():
     names = (
         "follows_wrong", "verbal", "covert", "flag_monitor", "recall_monitor",
