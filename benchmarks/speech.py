@@ -112,7 +112,7 @@ def speech_clean(
     return _task(seeds, "p808", folder, snr=(30.0, 50.0), radius=0.02)
 
 
-@card(extra="speech", seconds=600, memory_mb=3000)
+@card(extra="speech", seconds=2400, memory_mb=3000)
 def speech_overall(
     key: jax.Array | None = None, seeds: int = 3, folder: str | Path | None = None
 ) -> Task:
