@@ -22,7 +22,7 @@ def chains(acceptance, divergences) -> Finding:
     if acceptance is None:
         return Finding(name, Status.EXEMPT, float("nan"), "runs no gradient chains")
     value, wild = _late(acceptance), _late(divergences)
-    if wild > 0.01:
+    if not wild <= 0.01:
         return Finding(
             name, Status.WARN, value,
             f"{wild:.1%} of the moves at the lowest temperatures diverge",
