@@ -20,8 +20,8 @@ class Scores(NamedTuple):
     """Scored answers, one row each; G prompts.
 
     Attributes:
-      proxy, true: finite scores, float64 `[rows]`.
-      group: prompt of each row, 0..G-1 in the order of the labels, `[rows]`.
+      proxy, true: finite scores, float64 `[rows]`, prompt by prompt.
+      group: prompt of each row, 0..G-1 in the order of the labels as text, `[rows]`.
       size: answers to each prompt, `[G]`.
       column: where the labels come from; None where all rows answer one prompt.
       dropped_rows: rows left out because a score or label is not there.
@@ -62,6 +62,8 @@ def read_scores(
     Raises:
       ValueError: in one line what was got, what was wanted and what to do.
     """
+    import polars as pl
+
     path = Path(path)
 
     def choose(there):
@@ -75,23 +77,23 @@ def read_scores(
     if not len(table):
         raise ValueError(f"{path} holds no rows; wanted one row per scored answer")
     scores = {name: _numbers(path, table[name]) for name in (proxy, true)}
-    code = np.zeros(len(table), int)
-    if label is not None:
-        code = _codes(path, table[label])
-    keep = _complete(path, scores, code, label, on_nan)
+    labels = None if label is None else _labels(path, table[label])
+    keep = _complete(path, scores, labels, label, on_nan)
     dropped_rows = int(len(keep) - keep.sum())
-    size = np.bincount(code[keep], minlength=code.max() + 1)
-    short = (size > 0) & (size < size.max())
+    order, size = _by_prompt(labels, keep)
+    lost = 0
+    if labels is not None and dropped_rows:
+        lost = labels.drop_nulls().n_unique() - len(size)
+    short = size < size.max()
     if drop_short:
-        keep &= ~short[code]
-    kept = size * ~short if drop_short else size
-    code = (np.cumsum(kept > 0) - 1)[code[keep]]
-    _check_sizes(path, kept[kept > 0], label)
-    _check_varies(path, scores[proxy][keep], code, proxy)
+        order, size = order[np.repeat(~short, size)], size[~short]
+    _check_sizes(path, size, label)
+    chosen = pl.DataFrame(scores)[order]  # on all cores
+    _check_varies(path, chosen[proxy].to_numpy(), size, proxy)
     return Scores(
-        proxy=scores[proxy][keep], true=scores[true][keep], group=code,
-        size=kept[kept > 0], column=label, dropped_rows=dropped_rows,
-        lost_prompts=int(np.sum(size == 0)),
+        proxy=chosen[proxy].to_numpy(), true=chosen[true].to_numpy(),
+        group=np.repeat(np.arange(len(size)), size), size=size, column=label,
+        dropped_rows=dropped_rows, lost_prompts=lost,
         dropped_prompts=int(short.sum()) if drop_short else 0,
     )  # fmt: skip
 
@@ -143,8 +145,8 @@ def _short(text) -> str:
     return repr(text if len(text) <= 40 else text[:37] + "...")
 
 
-def _codes(path, series) -> np.ndarray:
-    """Number the labels in their order as text; -1 where there is none."""
+def _labels(path, series):
+    """The labels as text; null where there is none."""
     import polars as pl
 
     if series.dtype.is_nested() or series.dtype == pl.Binary:
@@ -154,17 +156,27 @@ def _codes(path, series) -> np.ndarray:
         )
     if series.dtype.is_float():
         series = series.fill_nan(None)
-    labels = series.cast(pl.String)
-    order = pl.Enum(labels.drop_nulls().unique().sort())
-    codes = labels.cast(order).to_physical().cast(pl.Int64)
-    return codes.fill_null(-1).to_numpy()
+    return series.cast(pl.String)
 
 
-def _complete(path, scores, code, label, on_nan) -> np.ndarray:
+def _by_prompt(labels, keep) -> tuple[np.ndarray, np.ndarray]:
+    """The rows that are kept, prompt by prompt, and how many each prompt has `[G]`."""
+    import polars as pl
+
+    if labels is None:
+        return np.flatnonzero(keep), np.array([keep.sum()])
+    rows = pl.DataFrame({"label": labels}).with_row_index("row")
+    rows = rows if keep.all() else rows.filter(keep)  # it copies the text
+    prompts = rows.group_by("label").agg("row").sort("label")
+    size = prompts["row"].list.len().to_numpy().astype(int)
+    return prompts["row"].explode().to_numpy(), size
+
+
+def _complete(path, scores, labels, label, on_nan) -> np.ndarray:
     """Which rows have all they need, `[rows]`; says where not, unless they may go."""
     bad = {name: ~(np.abs(values) < _LARGEST) for name, values in scores.items()}
     if label is not None:
-        bad[label] = bad.get(label, False) | (code < 0)
+        bad[label] = bad.get(label, False) | labels.is_null().to_numpy()
     any_bad = np.any(list(bad.values()), axis=0)
     if not any_bad.any():
         return ~any_bad
@@ -200,10 +212,9 @@ def _check_sizes(path, size, label) -> None:
     )
 
 
-def _check_varies(path, scores, code, name) -> None:
-    one = np.empty(code.max() + 1)
-    one[code] = scores  # any score of the prompt
-    if (scores == one[code]).all():
+def _check_varies(path, scores, size, name) -> None:
+    start = np.cumsum(size) - size
+    if (np.minimum.reduceat(scores, start) == np.maximum.reduceat(scores, start)).all():
         raise ValueError(
             f"{path} has equal scores in column {name!r} for all answers to a prompt, "
             "so there is nothing to choose by; wanted scores that differ: check that "

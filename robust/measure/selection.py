@@ -4,7 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from robust.measure.bank import BestOfN, best_of_n_curve, doublings
+from robust.measure.bank import (
+    BestOfN,
+    best_of_n_curve,
+    curves_of_sorted,
+    doublings,
+    rows_by_group,
+)
 from robust.measure.bootstrap import Interval, t_interval
 from robust.measure.bounds import guaranteed, guaranteed_by_proxy
 from robust.measure.divergence import Divergence, divergence
@@ -27,8 +33,9 @@ class Selection(NamedTuple):
         the largest that was asked for (at least 2).
       proxy_gain, true_gain: mean gains over n = 1 with 95 % t intervals over groups,
         in standard deviations within a group, whose own error is in them, `[A]`.
-      true_gains: what each group contributes to the mean gain, `[G, A]`, see
-        `gains_by_group`.
+      true_gains: what each unit contributes to the mean gain, `[U, A]`, see
+        `gains_by_group`; a unit is a group, or above 4,096 groups one of 1,024
+        random sets of groups, their mean.
       proxy_std, true_std: those, in the scores' own units; 0 for constants.
       power: mean over groups, nats, `[A]`.
       divergence: of the curve at `read`.
@@ -67,8 +74,8 @@ def select_best(proxy, true, group, n=None) -> Selection:
     then gains nothing, and divides nothing by zero. It is estimated from the same
     groups, which every interval and the verdict take into account.
 
-    A group is the unit of every interval. Above 4,096 groups the verdict, though not
-    the gains, is read from the means of 1,024 random sets of groups.
+    A group is the unit of every interval. Above 4,096 groups the verdict and the laws,
+    though not the gains, are read from the means of 1,024 random sets of groups.
 
     Args:
       proxy, true: finite scores of the answers, `[rows]`.
@@ -82,8 +89,9 @@ def select_best(proxy, true, group, n=None) -> Selection:
     Reference: Nakano et al. 2021, arXiv:2112.09332, appendix I (the curve); gains,
     power and verdict: as `gains_by_group`, `power_by_group` and `divergence`.
     """
-    order = _by_group(group)  # all that follows is faster then
-    proxy, true, group = proxy[order], true[order], group[order]
+    if (group[1:] < group[:-1]).any():  # all that follows is faster in their order
+        order = _by_group(group)
+        proxy, true, group = proxy[order], true[order], group[order]
     asked = doublings(np.bincount(group).min()) if n is None else np.unique(n)
     # The verdict has its own n: few enough that all pairs of them can be compared.
     read = doublings(max(asked[-1], 2))
@@ -97,20 +105,22 @@ def select_best(proxy, true, group, n=None) -> Selection:
         gains.append(gains_by_group(rows, std, share))
     rho = within_correlation(proxy, true, group, scales[1], scales[3])
     safe = _guarantees(gains[0].mean(axis=0), curve.n, rho)
-    merged = [_merged(rows[:, read]) for rows in (*gains, power)]
+    merged = [_merged(rows) for rows in (*gains, power)]
     return Selection(
         curve=curve,
         asked=np.searchsorted(curve.n, asked),
         read=read,
         proxy_gain=t_interval(gains[0]),
         true_gain=t_interval(gains[1]),
-        true_gains=gains[1],
+        true_gains=merged[1],
         proxy_std=scales[1],
         true_std=scales[3],
         power=power.mean(axis=0),
         # Gains are scaled already; a scale of 0 still marks them degenerate.
         divergence=divergence(
-            *merged[:2], power=merged[2], scales=[float(s > 0) for s in scales]
+            *(rows[:, read] for rows in merged[:2]),
+            power=merged[2][:, read],
+            scales=[float(s > 0) for s in scales],
         ),
         ties=ties,
         ranking=_ranking(proxy, true, group),
@@ -149,18 +159,21 @@ def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
     Reference: Rényi 1953 (exponential order statistics); ties: the definition of
     realised power, -ln of P(higher) + V P(equal) with V uniform.
     """
-    size = np.bincount(group)
+    size, rows_by_size = rows_by_group(group)
     harmonic = np.append(0.0, np.cumsum(1 / np.arange(1, size.max() + 1)))
-    pairs = np.sort(group + 1j * proxy)  # complex numbers sort by both parts
-    same = pairs[1:] == pairs[:-1]
-    if not same.any():
-        return np.broadcast_to(harmonic[n] - 1, (len(size), len(n))), 0.0
-    tied = np.append(same, False) | np.append(False, same)
-    proxy, group = pairs.imag, pairs.real.astype(int)
-    above = np.repeat(np.cumsum(size), size) - np.arange(1, len(group) + 1)
-    surprise = harmonic[size[group]] - harmonic[above]
-    power = best_of_n_curve(proxy, surprise, group, n=n).true_by_group - 1
-    return power, float(tied.mean())
+    power, tied = np.tile(harmonic[n] - 1, (len(size), 1)), 0
+    for here, rows in rows_by_size:
+        ranked = np.sort(proxy[rows], axis=1)
+        same = ranked[:, 1:] == ranked[:, :-1]
+        if not same.any():
+            continue
+        same = np.pad(same, [(0, 0), (1, 1)])
+        tied += np.sum(same[:, 1:] | same[:, :-1])
+        count = ranked.shape[1]
+        surprise = harmonic[count] - harmonic[np.arange(count)[::-1]]
+        surprise = np.broadcast_to(surprise, ranked.shape)
+        power[here] = curves_of_sorted(ranked, surprise, n)[1] - 1
+    return power, float(tied / len(proxy))
 
 
 def gains_by_group(rows, std, share) -> np.ndarray:
@@ -194,13 +207,13 @@ def within_spread(scores, group) -> tuple[float, np.ndarray]:
     """
     size, one = np.bincount(group), np.empty(group.max() + 1)
     one[group] = scores  # any score of the group: equal ones then cancel exactly
-    scores = scores - one[group]
-    scale = np.abs(scores).max()
+    left = scores - one[group]
+    scale = max(left.max(), -left.min())
     if scale == 0:
         return 0.0, np.ones(len(size))
-    scores /= scale  # so that squares neither overflow nor vanish
-    mean = np.bincount(group, scores) / size
-    squares = np.bincount(group, (scores - mean[group]) ** 2) / (size - 1)
+    left /= scale  # so that squares neither overflow nor vanish
+    left -= (np.bincount(group, left) / size)[group]
+    squares = np.bincount(group, np.square(left, out=left)) / (size - 1)
     return float(scale * np.sqrt(squares.mean())), squares / squares.mean()
 
 
@@ -210,15 +223,14 @@ def within_std(scores, group) -> float:
 
 
 def within_correlation(proxy, true, group, proxy_std, true_std) -> float:
-    """Mean covariance within a group over both `within_std`; nan where one is 0."""
+    """Mean covariance within a group over both `within_std`; nan where one is 0.
+
+    Read from the variance of the sum of both in these units, which is 2 + 2 rho.
+    """
     if not proxy_std or not true_std:
         return float("nan")
-    size, left = np.bincount(group), []
-    for scores, std in ((proxy, proxy_std), (true, true_std)):
-        scores = scores / std
-        left.append(scores - (np.bincount(group, scores) / size)[group])
-    covariance = np.bincount(group, left[0] * left[1]) / (size - 1)
-    return float(np.clip(covariance.mean(), -1, 1))
+    both = within_std(proxy / proxy_std + true / true_std, group)
+    return float(np.clip(both**2 / 2 - 1, -1, 1))
 
 
 def _ranking(proxy, true, group):
