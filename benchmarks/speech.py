@@ -75,8 +75,8 @@ from robust import Target, Task, bind, box, card, latent, product
 
 # The P.835 network costs forty times as much, so it is searched less.
 _SIZES = {
-    "p808": {"most": 128, "slots": 4, "steps": 40, "draws": 256},
-    "overall": {"most": 16, "slots": 1, "steps": 20, "draws": 100},
+    "p808": {"most": 128, "slots": 4, "steps": 40, "draws": 256, "points": 3},
+    "overall": {"most": 16, "slots": 1, "steps": 20, "draws": 100, "points": 1},
 }
 _NETWORKS = {"p808": dnsmos.p808, "overall": dnsmos.overall}
 
@@ -114,7 +114,7 @@ def speech_clean(
 
 @card(extra="speech", seconds=2400, memory_mb=3000)
 def speech_overall(
-    key: jax.Array | None = None, seeds: int = 3, folder: str | Path | None = None
+    key: jax.Array | None = None, seeds: int = 1, folder: str | Path | None = None
 ) -> Task:
     """The same with DNSMOS's overall score as proxy; judged by PESQ and by P.808.
 
@@ -159,7 +159,7 @@ def _task(seeds, network, folder, snr, radius) -> Task:
         },
         settings={
             "seeds": seeds, "keep": 2, "draws": size["draws"], "judged": 100,
-            "table": False, "points": 3,
+            "table": False, "points": size["points"],
         },
         judges=further,
     )  # fmt: skip

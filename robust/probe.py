@@ -1,5 +1,6 @@
 """Ask a proxy what attacks rely on: slopes, repeatability, calm around the winners."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -87,11 +88,12 @@ class _Asked(NamedTuple):
 
 
 def probe(
-    target, key, draws, traces: list[Trace], *, seeds, context=None, points: int = 64
-) -> Probe:
+    target, key, draws, traces: list[Trace], *, seeds, context=None, points: int = 64,
+    on_step: Callable[[float], None] | None = None,
+) -> Probe:  # fmt: skip
     """Probe a target at base draws, and around the last candidates of each trace.
 
-    Costs about 150 evaluations per row and point, and 30 per row and kept candidate.
+    Costs up to 170 evaluations per row and point, and 25 per row and kept candidate.
 
     Args:
       target: as for `robust.run`.
@@ -100,6 +102,7 @@ def probe(
       traces: found on this target with as many seeds and these prompts.
       seeds, context: as for `robust.run`.
       points: base draws of each row at which slopes are compared.
+      on_step: called with the share that is done, 0 to 1.
 
     Raises:
       ValueError: the proxy failed.
@@ -110,18 +113,35 @@ def probe(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).tolist())
     scale = jax.tree.map(_spread, draws)
     flat, restore = _flatten(scale)
-    slopes, ways = None, []
+    slopes, ways, sides = None, [], _NEIGHBOURS if "continuous" in offers else 0
+    walks = _DIRECTIONS * len(_LADDER) + min(_FEATURES, flat.shape[1])
+    walks = walks + len(jax.tree.leaves(scale)) if "gradient" in offers else 0
+    fetch = _counted(walks + len(traces) * (_TIMES + 1 + sides), on_step)
     try:
-        if "gradient" in offers:
+        if walks:
             x = jax.tree.map(lambda leaf: leaf[:, :points], draws)
-            slopes = _slopes(asked, x, scale, rng)
-        if "continuous" in offers:
-            noise = rng.standard_normal((_NEIGHBOURS, *flat.shape), np.float32)
+            slopes = _slopes(asked, x, scale, rng, fetch)
+        if sides:
+            noise = rng.standard_normal((sides, *flat.shape), np.float32)
             ways = [restore(way) for way in _RADIUS * flat * noise]
-        rescored = [_again(asked, bound, trace, scale, ways) for trace in traces]
+        rescored = [_again(asked, bound, trace, scale, ways, fetch) for trace in traces]
     except Exception as error:
         raise ValueError(f"the proxy failed when probed: {blame(error)}") from error
     return Probe(slopes, rescored)
+
+
+def _counted(steps, on_step):
+    """Fetch results from the device one by one, and say after each how far it is."""
+    done = 0
+
+    def fetch(result):
+        nonlocal done
+        result, done = jax.device_get(result), done + 1
+        if on_step:
+            on_step(done / steps)
+        return result
+
+    return fetch
 
 
 def _spread(leaf):
@@ -149,7 +169,7 @@ def _flatten(scale):
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], 1), restore
 
 
-def _slopes(asked, x, scale, rng) -> Slopes:
+def _slopes(asked, x, scale, rng, fetch) -> Slopes:
     """Walk from each point in random directions, then along each block."""
     flat, restore = _flatten(scale)
     x = jax.tree.map(jnp.asarray, x)
@@ -163,7 +183,7 @@ def _slopes(asked, x, scale, rng) -> Slopes:
     walks = [flat * length * way for way in ways for length in _LADDER]
     signs = _LADDER[-1] * (1 - 2 * rng.integers(0, 2, flat.shape))
     walks += [flat * (signs * block).astype(np.float32) for block in blocks]
-    found = jax.device_get([_step(asked, x, gradient, restore(w)) for w in walks])
+    found = [fetch(_step(asked, x, gradient, restore(w))) for w in walks]
     predicted, ends = (np.stack(part, axis=1) for part in zip(*found, strict=True))
     measured = ends[:, :, 0] - ends[:, :, 1]
     walked = _DIRECTIONS * len(_LADDER)
@@ -188,17 +208,14 @@ def _blocks(still, sizes) -> list[np.ndarray]:
     return whole + [np.arange(len(owner)) == feature[:, None] for feature in chosen.T]
 
 
-def _again(asked, bound, trace, scale, ways) -> Rescored:
+def _again(asked, bound, trace, scale, ways, fetch) -> Rescored:
     x = jax.tree.map(lambda leaf: jnp.asarray(leaf[:, -1]), trace.x)
     eager = np.asarray(bound.proxy(jax.tree.map(lambda leaf: leaf[0], x)))
-    found = [_vary(asked, x, scale) for _ in range(_TIMES)]
-    steps = [_step(asked, x, jax.tree.map(jnp.zeros_like, x), way) for way in ways]
-    found, steps = jax.device_get((found, steps))
-    _, precise, alone, illegal = found[0]
-    near = None
-    if steps:
-        near = np.concatenate([ends for _, ends in steps], axis=1).swapaxes(0, 1)
-    repeats = np.stack([scores for scores, *_ in found])
+    repeats = np.stack([fetch(_score(asked, x)) for _ in range(_TIMES)])
+    precise, alone, illegal = fetch(_vary(asked, x, scale))
+    still = jax.tree.map(jnp.zeros_like, x)
+    steps = [fetch(_step(asked, x, still, way))[1] for way in ways]
+    near = np.concatenate(steps, axis=1).swapaxes(0, 1) if steps else None
     recorded = trace.proxy[:, -1, : len(eager)]
     return Rescored(recorded, repeats, precise, alone, eager, near, illegal)
 
@@ -239,8 +256,13 @@ def _step(asked, x, gradient, offset):
 
 
 @jax.jit
+def _score(asked, x):
+    return _by_row(lambda bound, x: bound.proxy(x), asked, x)
+
+
+@jax.jit
 def _vary(asked, x, scale):
-    """Scores of a batch in three ways, and how far it is from legal."""
+    """Scores of a batch in two further ways, and how far it is from legal."""
 
     def one(bound, x, scale):
         few = jax.tree.map(lambda leaf: leaf[:_ALONE, None], x)
@@ -249,7 +271,7 @@ def _vary(asked, x, scale):
             precise = bound.proxy(x)
         off = jax.tree.map(_off, x, bound.base.project(x), scale)
         illegal = jnp.stack(jax.tree.leaves(off)).max(axis=0)
-        return bound.proxy(x), precise, alone, illegal
+        return precise, alone, illegal
 
     return _by_row(one, asked, x, scale)
 

@@ -37,6 +37,7 @@ class Progress:
         self._on_phase = on_phase or (lambda phase: None)
         self._weight = {name: _weight(job.attack) for name, job in jobs.items()}
         self._share = dict.fromkeys(jobs, 0.0)
+        self._probed = 0.0
         self._lock = threading.Lock()
         self.stop = threading.Event()
 
@@ -63,11 +64,17 @@ class Progress:
 
         return call
 
+    def probed(self, share: float) -> None:
+        """Take note of how far the probe has got, 0 to 1."""
+        self._probed = share
+        self.say("probing")
+
     def say(self, phase: str, done: float | None = None) -> None:
         with self._lock:
             if done is None:
                 spent = sum(self._weight[n] * share for n, share in self._share.items())
-                done = spent / (sum(self._weight.values()) + 1)
+                # What comes after the attacks weighs as much as a compilation.
+                done = (spent + 0.9 * self._probed) / (sum(self._weight.values()) + 1)
             self._on_phase(Phase(phase, done))
 
 

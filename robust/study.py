@@ -111,13 +111,14 @@ def study(
     judges = {"judge": task.judge}
     judges |= {f"judge {name!r}": judge for name, judge in task.judges.items()}
     drawn, found = _attack_and_judge(judges, draw, attack, list(jobs), progress)
-    progress.say("measuring")
     seen = [_by_judge(drawn, found, i) for i in range(len(judges))]
     reference, trued = seen[0]
     whole = [(a, *trued[a.name]) for a in attacks]
     probed = probe(
-        task.target, key_probe, drawn[0].x, [w[1] for w in whole], points=points, **rows
-    )
+        task.target, key_probe, drawn[0].x, [w[1] for w in whole], points=points,
+        on_step=progress.probed, **rows,
+    )  # fmt: skip
+    progress.say("measuring")
     measured = assess(
         reference, whole, offers, probed, key_ties,
         handles=[(apart[name].attack, *trued[name]) for name in apart],

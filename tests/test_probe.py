@@ -341,6 +341,15 @@ def test_neighbours_lie_as_far_as_said():
     assert abs(moved / wanted - 1) < 5 * np.sqrt(2 / (8 * rows))
 
 
+def test_progress_is_told_of_every_step():
+    """16 x 3 walks, one leaf and three features, then 5 + 1 + 8 calls of a trace."""
+    target = Target(lambda x: x.sum(axis=1), gaussian(3))
+    trace = run(attacks.best_of_n(2), target, KEY, seeds=2, slots=4)
+    draws, said = np.zeros((2, 8, 3), np.float32), []
+    probe(target, KEY, draws, [trace], seeds=2, on_step=said.append)
+    np.testing.assert_allclose(said, np.arange(1, 67) / 66)
+
+
 def test_illegal_winners_are_measured_in_base_deviations():
     target = Target(lambda x: x.sum(axis=1), box(2))
     trace = climb(target)
