@@ -1,4 +1,7 @@
-"""Keep what took long to make, such as trained proxies, between calls."""
+"""Keep what took long to make, such as trained proxies, between calls.
+
+Entries are safetensors files, which other libraries read too and which run no code.
+"""
 
 import hashlib
 import json
@@ -13,7 +16,6 @@ import numpy as np
 
 from robust.store import atomically, source_hash
 
-_DIGEST = hashlib.sha256().digest_size
 _MADE_WITH = ("jax", "jaxlib", "numpy", "optax", "flax")
 
 
@@ -46,7 +48,7 @@ def keep(name: str, recipe: dict, make: Callable[[], Any]) -> Any:
     source = source_hash(make)
     if not source:  # as in a notebook: nothing would notice that it was edited
         return _on_host(make())
-    path = folder() / f"{name}-{_hash(name, recipe, source)[:20]}"
+    path = folder() / f"{name}-{_hash(name, recipe, source)[:20]}.safetensors"
     if path.is_file():
         try:
             return _read(path)
@@ -113,19 +115,43 @@ def _plain(value):
 
 
 def _write(path: Path, tree) -> None:
-    from flax import serialization
+    from safetensors.numpy import save
 
-    payload = serialization.msgpack_serialize(tree)
+    named, structure = jax.tree_util.tree_flatten_with_path(tree)
+    names = [jax.tree_util.keystr(at, simple=True, separator="/") for at, _ in named]
+    # In any other order of memory they would be written wrongly.
+    leaves = [np.array(leaf, order="C") for _, leaf in named]
+    arrays = dict(zip(names, leaves, strict=True))
+    shape = json.dumps(jax.tree.unflatten(structure, names))
+    plain = all(leaf.dtype.kind in "biuf" for leaf in leaves)
+    same = jax.tree.structure(json.loads(shape)) == structure
+    if not plain or not same or len(arrays) < len(leaves):
+        raise TypeError(
+            "it is no tree of dicts and lists of numbers, by distinct names"
+        )
+    about = {"tree": shape, "sha256": _checksum(shape, arrays)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomically(
-        path, lambda file: file.write(hashlib.sha256(payload).digest() + payload)
-    )
+    atomically(path, lambda file: file.write(save(arrays, about)))
 
 
 def _read(path: Path):
-    from flax import serialization
+    from safetensors import SafetensorError, safe_open
 
-    data = path.read_bytes()
-    if hashlib.sha256(data[_DIGEST:]).digest() != data[:_DIGEST]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            about = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(error) from error
+    if _checksum(about.get("tree", ""), arrays) != about.get("sha256"):
         raise ValueError("its checksum is wrong")
-    return serialization.msgpack_restore(data[_DIGEST:])
+    return jax.tree.map(arrays.__getitem__, json.loads(about["tree"]))
+
+
+def _checksum(shape: str, arrays) -> str:
+    digest = hashlib.sha256(shape.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()

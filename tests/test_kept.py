@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from robust import card, keep, kept, need
 from robust.cards import card_of
@@ -66,6 +67,59 @@ def test_a_damaged_entry_is_made_again_with_a_notice(damage):
     assert again["w"][3] == 6
     maker({"scale": 2})
     assert maker.calls == 2
+
+
+def test_a_bit_that_flips_in_an_array_is_noticed():
+    maker = Maker()
+    maker({"scale": 2})
+    path = kept.entries()[0].path
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.warns(UserWarning, match="is damaged.*checksum"):
+        maker({"scale": 2})
+    assert maker.calls == 2
+
+
+def test_entries_open_in_other_libraries():
+    Maker()({"scale": 2})
+    arrays = load_file(kept.entries()[0].path)
+    assert set(arrays) == {"w", "layers/0/b"}
+    np.testing.assert_array_equal(arrays["w"], 2 * np.arange(4.0))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(6)[::2],
+        np.float32(3).reshape(()),
+        np.ones((0, 3), bool),
+        np.array([np.nan, -0.0, np.inf], np.float16),
+    ],
+)
+def test_arrays_come_back_bit_for_bit(array):
+    recipe = {"what": [str(array.dtype), array.shape]}
+    keep("net", recipe, lambda: {"a": [array]})
+    (again,) = keep("net", recipe, lambda: {"a": [array * 0]})["a"]
+    assert (again.dtype, again.shape) == (array.dtype, array.shape)
+    assert again.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"a/b": np.ones(1), "a": {"b": np.ones(2)}},
+        {"words": np.array(["text"])},
+        {1: np.ones(1)},
+        (np.ones(1), np.ones(2)),
+    ],
+)
+def test_what_would_not_come_back_the_same_is_not_kept(tree):
+    with pytest.warns(UserWarning, match="cannot keep net"):
+        again = keep("net", {}, lambda: tree)
+    jax.tree.map(np.testing.assert_array_equal, again, tree)
+    assert kept.entries() == []
 
 
 def test_a_folder_that_cannot_be_written_loses_nothing(folder):
