@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import cyclopts
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from robust.curve_command import curve_of_scores
 from robust.experiment_command import is_experiment, run_experiment
@@ -21,6 +21,9 @@ from robust.transcripts_command import measure_transcripts, plan_of_transcripts
 BROKEN = 1
 USAGE = 64  # sysexits.h: the command was used incorrectly
 INTERRUPTED = 130
+
+# JAX would take larger keys for smaller ones.
+Key = Annotated[int, Parameter(validator=validators.Number(gte=0, lt=2**32))]
 
 app = cyclopts.App(
     name="robust",
@@ -80,7 +83,7 @@ def run(
     *,
     attack: Annotated[list[str] | None, Parameter(negative="")] = None,
     seeds: int | None = None,
-    key: int = 0,
+    key: Key = 0,
     handles: Annotated[bool, Parameter(negative="")] = False,
     regret: Annotated[bool, Parameter(negative="")] = False,
     out_folder: Annotated[Path | None, Parameter(name="--out")] = None,
@@ -129,7 +132,7 @@ def bench(
     /,
     *,
     seeds: int | None = None,
-    key: int = 0,
+    key: Key = 0,
     out_folder: Annotated[Path | None, Parameter(name="--out")] = None,
 ) -> None:
     """Set every attack on every defence and write the leaderboard.
@@ -216,7 +219,7 @@ def transcripts(
     reader: str | None = None,
     fractions: str = "0,0.33,0.67",
     over: Literal["question", "seed"] = "question",
-    key: int = 0,
+    key: Key = 0,
     batch: int = 16,
     timeout: float = 60.0,
     modulus: int | None = None,
@@ -329,7 +332,7 @@ def cache(*, clear: Annotated[bool, Parameter(negative="")] = False) -> None:
 def selftest(
     *,
     replicates: int = 20,
-    key: int = 0,
+    key: Key = 0,
     format_: Annotated[
         Literal["table", "json", "markdown"], Parameter(name="--format")
     ] = "table",

@@ -164,6 +164,8 @@ MISTAKES = {
         "the judge failed: AttributeError at mine.py:",
     ),
     "zero seeds": (["run", "--seeds", "0"], "seeds is 0; give a whole number above"),
+    "a key too large": (["run", "--key", "4294967296"], "--key. Must be < 4294967296"),
+    "a key below zero": (["selftest", "--key=-1"], "--key. Must be >= 0"),
     "negative seeds": (["run", "--seeds", "-3"], "seeds is -3; give a whole number"),
     "text for seeds": (["run", "--seeds", "many"], "many"),
     "unknown option": (["run", "--sedes", "3"], "--sedes"),

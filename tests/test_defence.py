@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 import attacks
-from robust import Target, bind, box, defence, gaussian, registry, run
+from robust import Target, bind, box, defence, gaussian, pool, registry, run
 from robust.base import latent
 
 DIM = 4
@@ -227,6 +227,40 @@ def test_defences_combine(several):
     np.testing.assert_allclose(both(x), np.minimum(least, both.cap), atol=1e-5)
 
 
+def test_the_last_way_to_mix_counts_alone(several):
+    x = jax.random.normal(KEY, (7, DIM))
+    for name in ("single", "mean", "wco", "uwo"):
+        last = getattr(defence, name)
+        want = last(several).proxy(x)
+        for first in (defence.single, defence.wco, defence.uwo):
+            np.testing.assert_array_equal(last(first(several)).proxy(x), want)
+
+
+def double(z):
+    return jnp.concatenate([z, z], axis=1)
+
+
+@pytest.mark.parametrize("base", [
+    pool(np.random.default_rng(0).normal(size=(500, DIM)).astype(np.float32)),
+    latent(double, gaussian(DIM // 2)),
+], ids=["pool", "latent"])  # fmt: skip
+def test_defences_that_need_no_density_stand_behind_any_base(several, base):
+    """An attack runs on each, and no score is above the cap where there is one."""
+    target = several._replace(base=base)
+    x = base.decode(base.sample(jax.random.key(2), 400))
+    true = np.asarray(target.proxy(x))
+    for made in (
+        defence.mean(target), defence.wco(target), defence.uwo(target),
+        defence.quantilizer(target, 0.1, key=KEY),
+        defence.early_stopping(target, x, true, key=KEY, draws=2000),
+    ):  # fmt: skip
+        trace = run(attacks.best_of_n(8), made, KEY, seeds=2, slots=4)
+        assert np.isfinite(trace.proxy).all()
+        assert (trace.proxy <= np.asarray(made.proxy.cap)).all()
+    with pytest.raises(ValueError, match="no log_prob of its inputs"):
+        defence.kl_penalty(target, 1.0, key=KEY)
+
+
 def test_all_nine_are_listed():
     assert set(registry.names("defence")) == NAMES
     assert all(registry.find("defence", name).__doc__ for name in NAMES)
@@ -234,6 +268,12 @@ def test_all_nine_are_listed():
 
 def identity(x):
     return x
+
+
+def not_a_number(target):
+    """The same with a member that has lost its weights."""
+    broken = target.proxy.params.at[0].set(jnp.nan)
+    return target._replace(proxy=target.proxy._replace(params=broken))
 
 
 MISTAKES = {
@@ -249,7 +289,44 @@ MISTAKES = {
         lambda t: defence.early_stopping(t, jnp.zeros((9, DIM)), np.zeros(9), key=KEY),
         "100 or more",
     ),
+    "unlike many": (
+        lambda t: defence.early_stopping(
+            t, jnp.zeros((300, DIM)), np.zeros(500), key=KEY
+        ),
+        "as many inputs",
+    ),
+    "unknown truth": (
+        lambda t: defence.early_stopping(
+            t, jnp.zeros((200, DIM)), np.full(200, np.nan), key=KEY
+        ),
+        "judge returned NaN",
+    ),
     "negative": (lambda t: defence.kl_penalty(t, -1.0, key=KEY), "at least zero"),
+    "chi2 of nan": (
+        lambda t: defence.chi2_penalty(t, np.nan, key=KEY),
+        "at least zero",
+    ),
+    "endless penalty": (
+        lambda t: defence.kl_penalty(t, np.inf, key=KEY),
+        "finite number",
+    ),
+    "no draws": (
+        lambda t: defence.kl_penalty(t, 1.0, key=KEY, draws=0),
+        "at least one draw",
+    ),
+    "endless variance": (lambda t: defence.uwo(t, np.inf), "finite number"),
+    "late mixing": (
+        lambda t: defence.wco(defence.quantilizer(t, 0.1, key=KEY)),
+        "before the cap",
+    ),
+    "no score": (
+        lambda t: defence.quantilizer(not_a_number(t), key=KEY),
+        "proxy returned NaN",
+    ),
+    "no score to weigh": (
+        lambda t: defence.pessimism(not_a_number(t), 1.0, key=KEY),
+        "proxy returned NaN",
+    ),
     "no density": (
         lambda t: defence.kl_penalty(
             t._replace(base=latent(identity, box(DIM))), 1.0, key=KEY
@@ -263,6 +340,14 @@ MISTAKES = {
         "before the cap",
     ),
     "strength": (lambda t: defence.pessimism(t, 0.0, key=KEY), "above zero"),
+    "endless strength": (
+        lambda t: defence.pessimism(t, np.inf, key=KEY),
+        "finite number",
+    ),
+    "nan member": (
+        lambda t: defence.ensemble(linear, jnp.full((2, DIM), jnp.nan), jnp.eye(DIM)),
+        "members \\[0, 1\\] score not with finite numbers",
+    ),
     "constant": (
         lambda t: defence.ensemble(linear, jnp.zeros((2, DIM)), jnp.ones((9, DIM))),
         "score all inputs alike",

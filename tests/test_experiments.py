@@ -74,6 +74,7 @@ def test_an_interrupted_experiment_goes_on_in_its_folder(toy, tmp_path, capsys):
     [
         (["bench", "{bad}"], "seeds is 3; give 9"),
         (["bench", "{bad}", "--seeds=0"], "seeds is 0"),
+        (["bench", "{bad}", "--key=9999999999999"], "--key. Must be < 4294967296"),
         (["bench", "nonsense"], "unknown experiment 'nonsense'"),
         (["run", "overoptimization", "--attack=square"], "takes no --attack"),
         (["run", "overoptimization", "--regret"], "takes no --regret"),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from robust.defence.ensembles import defended
+from robust.judge import check_finite
 from robust.target import Target
 
 _PER_BIN = 10  # judged draws
@@ -25,7 +26,8 @@ def quantilizer(
       draws: how many.
 
     Raises:
-      ValueError: as `mean`; q or the draws do not say which score that is.
+      ValueError: the target's proxy is no `Ensemble`; q or the draws do not say which
+        score that is; a score that is not finite.
 
     Reference: Taylor 2016, "Quantilizers: a safer alternative to maximizers".
     """
@@ -35,6 +37,7 @@ def quantilizer(
         )
     plain = defended(target)
     scores = plain(target.base.decode(target.base.sample(key, draws)))
+    check_finite("proxy", scores)
     return target._replace(proxy=plain._replace(cap=jnp.quantile(scores, 1 - q)))
 
 
@@ -55,7 +58,9 @@ def early_stopping(
       draws: how many.
 
     Raises:
-      ValueError: as `mean`; fewer than 100 judged draws, or 1,000 others.
+      ValueError: the target's proxy is no `Ensemble`; fewer than 100 judged draws, or
+        1,000 others; draws and true values of unequal number; a score or true value
+        that is not finite.
 
     Reference: Khalaf et al. 2025, arXiv:2506.19248.
     """
@@ -64,15 +69,17 @@ def early_stopping(
     from robust.measure.policies import hedge
     from robust.measure.realised import rank_nats
 
-    true = np.asarray(true, float)
-    if true.ndim != 1 or len(true) < 100 or draws < 1000:
+    true, num = np.asarray(true, float), len(jax.tree.leaves(x)[0])
+    if true.ndim != 1 or len(true) < 100 or len(true) != num or draws < 1000:
         raise ValueError(
-            f"got true values of shape {true.shape} and {draws} draws; give [N] of 100 "
-            "or more, and at least 1000 draws"
+            f"got {num} judged inputs, true values of shape {true.shape} and {draws} "
+            "draws; give [N] of 100 or more, as many inputs, and at least 1000 draws"
         )
+    check_finite("judge", true)
     plain = defended(target)
     others = plain(target.base.decode(target.base.sample(key, draws)))
     others, scores = np.asarray(others, float), np.asarray(plain(x), float)
+    check_finite("proxy", np.append(others, scores))
     nats, _ = rank_nats(scores, others, np.full(len(scores), 0.5))
     # Narrow bins: the integral averages their noise, and the rarest matter most.
     n = np.array([round(hedge([calibrate(nats, true, len(true) // _PER_BIN)]).n)])

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from robust.base import Base
 from robust.bind import bind
 from robust.target import Target
 
@@ -80,13 +81,16 @@ def ensemble(score: Callable, params, x) -> Ensemble:
       x: base draws `[N, ...]`.
 
     Raises:
-      ValueError: a member whose scores are all the same.
+      ValueError: a member whose scores are all the same, or not all finite.
     """
     raw = jax.vmap(score, (0, None))(params, x)
     mean, std = raw.mean(axis=1), raw.std(axis=1)
-    if not (np.asarray(std) > 0).all():
-        constant = np.flatnonzero(~(np.asarray(std) > 0)).tolist()
-        raise ValueError(f"members {constant} score all inputs alike; leave them out")
+    spread = np.asarray(std)
+    for bad, how in ((~np.isfinite(spread), "not with finite numbers"),
+                     (spread == 0, "all inputs alike")):  # fmt: skip
+        if bad.any():
+            which = np.flatnonzero(bad).tolist()
+            raise ValueError(f"members {which} score {how}; leave them out")
     return Ensemble(score, params, mean, std)
 
 
@@ -96,22 +100,24 @@ def single(target: Target, member: int = 0) -> Target:
     Raises:
       ValueError: as `mean`; or no such member.
     """
-    plain = defended(target)
-    count = len(plain.weight)
+    count = len(defended(target).weight)
     if not 0 <= member < count:
         raise ValueError(f"member is {member}; give a number from 0 to {count - 1}")
-    return target._replace(proxy=plain._replace(weight=jnp.eye(count)[member]))
+    return _mixed(target, weight=jnp.eye(count)[member])
 
 
 def mean(target: Target) -> Target:
     """The mean of an ensemble's members.
 
+    Of `single`, `mean`, `wco` and `uwo` the last counts alone.
+
     Raises:
-      ValueError: the target's proxy is no `Ensemble`.
+      ValueError: the target's proxy is no `Ensemble`; or it is capped, on a score that
+        this would change.
 
     Reference: Coste et al. 2023, arXiv:2310.02743, section 3.
     """
-    return target._replace(proxy=defended(target))
+    return _mixed(target)
 
 
 def wco(target: Target) -> Target:
@@ -122,9 +128,8 @@ def wco(target: Target) -> Target:
 
     Reference: Coste et al. 2023, arXiv:2310.02743, eq. 4.
     """
-    plain = defended(target)
-    weight, least = jnp.zeros_like(plain.weight), jnp.ones(())
-    return target._replace(proxy=plain._replace(weight=weight, least=least))
+    weight = jnp.zeros_like(defended(target).weight)
+    return _mixed(target, weight=weight, least=jnp.ones(()))
 
 
 def uwo(target: Target, coefficient: float = 0.5, *, ddof: int = 0) -> Target:
@@ -137,19 +142,30 @@ def uwo(target: Target, coefficient: float = 0.5, *, ddof: int = 0) -> Target:
         members is a coefficient a quarter higher.
 
     Raises:
-      ValueError: as `mean`; a negative coefficient; as many ddof as members.
+      ValueError: as `mean`; a coefficient that is negative or not finite; as many
+        ddof as members.
 
     Reference: Coste et al. 2023, arXiv:2310.02743, eq. 5.
     """
-    plain = defended(target)
-    count = len(plain.weight)
-    if not coefficient >= 0 or not 0 <= ddof < count:
+    count = len(defended(target).weight)
+    if not 0 <= coefficient < float("inf") or not 0 <= ddof < count:
         raise ValueError(
-            f"got coefficient={coefficient}, ddof={ddof}; give at least zero, and a "
-            f"ddof from 0 to {count - 1}"
+            f"got coefficient={coefficient}, ddof={ddof}; give a finite number of at "
+            f"least zero, and a ddof from 0 to {count - 1}"
         )
-    variance = jnp.asarray(coefficient * count / (count - ddof), float)
-    return target._replace(proxy=plain._replace(variance=variance))
+    return _mixed(target, variance=coefficient * count / (count - ddof))
+
+
+def _mixed(target, weight=None, least=0.0, variance=0.0) -> Target:
+    """Mix the members anew; by default to their mean."""
+    plain = defended(target)
+    if np.isfinite(plain.cap):
+        raise ValueError("the proxy is capped; mix its members before the cap")
+    if weight is None:
+        weight = jnp.full_like(plain.weight, 1 / len(plain.weight))
+    least, variance = (jnp.asarray(value, float) for value in (least, variance))
+    mixed = plain._replace(weight=weight, least=least, variance=variance)
+    return target._replace(proxy=mixed)
 
 
 def defended(target: Target) -> Defended:
@@ -167,8 +183,14 @@ def defended(target: Target) -> Defended:
         proxy=Ensemble(bind(proxy.score), *proxy[1:]),
         weight=jnp.full(count, 1 / count, float),
         least=zero, variance=zero, kl=zero, chi2=zero, cap=jnp.asarray(jnp.inf, float),
-        log_prob=bind(target.base.log_prob or _flat), entropy=zero,
+        log_prob=bind(input_log_prob(target.base) or _flat), entropy=zero,
     )  # fmt: skip
+
+
+def input_log_prob(base: Base) -> Callable | None:
+    """The base's log_prob, where what it is of is the input itself."""
+    decodes = base.decode is not Base._field_defaults["decode"]
+    return None if decodes else base.log_prob
 
 
 def _flat(x):

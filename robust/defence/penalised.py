@@ -3,8 +3,7 @@
 import jax
 import numpy as np
 
-from robust.base import Base
-from robust.defence.ensembles import defended
+from robust.defence.ensembles import defended, input_log_prob
 from robust.target import Target
 
 
@@ -24,8 +23,8 @@ def kl_penalty(
       draws: how many.
 
     Raises:
-      ValueError: as `mean`; the base has no log_prob of its inputs; a negative
-        coefficient.
+      ValueError: the target's proxy is no `Ensemble`, or capped; the base has no
+        log_prob of its inputs; a coefficient that is negative or not finite; no draws.
     """
     return _penalised(target, key, draws, kl=coefficient)
 
@@ -54,17 +53,22 @@ def chi2_penalty(
 
 def _penalised(target, key, draws, kl=0.0, chi2=0.0) -> Target:
     base, plain = target.base, defended(target)
-    if base.log_prob is None or base.decode is not Base._field_defaults["decode"]:
+    log_prob = input_log_prob(base)
+    if log_prob is None:
         raise ValueError(
             "the base has no log_prob of its inputs; use quantilizer, early_stopping "
             "or pessimism, which need none"
         )
-    if not min(kl, chi2) >= 0:
-        raise ValueError(f"coefficient is {min(kl, chi2)}; give at least zero")
+    coefficient = kl + chi2  # one of them is 0
+    if not 0 <= coefficient < float("inf") or draws < 1:
+        raise ValueError(
+            f"got coefficient={coefficient} and {draws} draws; give a finite number of "
+            "at least zero, and at least one draw"
+        )
     if np.isfinite(plain.cap):
         raise ValueError("the proxy is capped; put penalties before the cap")
     penalised = plain._replace(
-        entropy=-base.log_prob(base.sample(key, draws)).mean(),
+        entropy=-log_prob(base.sample(key, draws)).mean(),
         kl=plain.kl + kl, chi2=plain.chi2 + chi2,
     )  # fmt: skip
     return target._replace(proxy=penalised)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from robust.base import Base
 from robust.bind import bind
+from robust.judge import check_finite
 from robust.target import Target, as_pytree
 
 
@@ -22,15 +23,21 @@ def pessimism(
       draws: how many.
 
     Raises:
-      ValueError: a strength that is not above zero.
+      ValueError: a strength that is not above zero or not finite; no draws; a score
+        of them that is not finite.
 
     Reference: Huang et al. 2025, arXiv:2503.21878, algorithm 1.
     """
-    if not strength > 0:
-        raise ValueError(f"strength is {strength}; give a number above zero")
+    if not 0 < strength < float("inf") or draws < 1:
+        raise ValueError(
+            f"got strength={strength} and {draws} draws; give a finite number above "
+            "zero, and at least one draw"
+        )
     target = as_pytree(target)
     x = target.base.decode(target.base.sample(key, draws))
-    return Base(bind(_among, x, pessimistic_weights(target.proxy(x), strength)))
+    scores = target.proxy(x)
+    check_finite("proxy", scores)
+    return Base(bind(_among, x, pessimistic_weights(scores, strength)))
 
 
 def pessimistic_weights(scores, strength):
