@@ -20,7 +20,7 @@ from robust import keep
 # A writer takes many small steps: when it begins to add depends on their number.
 STEPS = {"writer": 1800, "reader": 500, "monitor": 100, "process": 200}
 BATCH = {"writer": 48, "reader": 64, "labels": 128}
-_RATE = 4e-3  # of a writer
+_RATE = 4e-3  # of a writer of the usual width; a wide one does not learn to add at it
 MONITORS = {"monitor": (64, 2), "held_out": (32, 1)}  # width, layers
 PROCESS = {  # labelled chains, width
     "process": (4000, 64), "process_few": (1000, 64), "process_many": (16000, 64),
@@ -129,7 +129,8 @@ def _read(params, tokens, outputs) -> Any:
 def _fit_writer(key, setting):
     loss = functools.partial(_writing_loss, setting=setting)
     module = model.Writer(setting.width)
-    return _fit(key, jnp.zeros(()), "writer", loss, module, rate=_RATE)
+    rate = _RATE * task.Setting().width / setting.width
+    return _fit(key, jnp.zeros(()), "writer", loss, module, rate=rate)
 
 
 def _writing_loss(params, key, _, *, setting):
