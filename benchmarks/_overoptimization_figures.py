@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._overoptimization_laws import (
+    FITTED_TO,
+    TUNED,
     Grid,
     along,
     coefficients,
+    held_out_error,
     peaks,
 )
 from robust import bootstrap, forms
@@ -81,7 +84,7 @@ def multiples(grid: Grid, kind: str, axis: str):
     units = grid.curves["best_of_n"].gold.shape[2]
     fitted = "; dashed: d(α − βd) fitted to best-of-n" if axis == "kl" else ""
     figure.suptitle(
-        f"gold {kind!r}. Solid: gold; dotted: proxy{fitted}. "
+        f"gold {kind!r}. Solid: gold, a dot at its peak; dotted: proxy{fitted}. "
         f"95 % bands over {units} redraws of gold, data and start",
         fontsize=10,
     )
@@ -103,6 +106,9 @@ def _line(axes, curves, cell, axis, name):
     colour = _COLOURS[name]
     axes.plot(at, mean, color=colour, lw=1.6, label=name)
     axes.fill_between(at, low, high, color=colour, alpha=0.2, lw=0)
+    top = mean.argmax()
+    if 0 < top < len(at) - 1:
+        axes.plot(at[top], mean[top], "o", color=colour, ms=4, mec="white", mew=0.6)
     axes.plot(at, proxy.mean(axis=0), ":", color=colour, lw=1.4)
 
 
@@ -118,37 +124,60 @@ def _fitted(axes, grid, cell):
 
 
 def scaling(grid: Grid, kind: str):
-    """α, β and the peak against the width, a line for each number of pairs."""
-    alpha, beta, _ = coefficients(grid.curves["best_of_n"], forms.Form.BEST_OF_N)
+    """α, β, the error of a prediction and the peak against the width.
+
+    A line for each number of pairs.
+    """
+    best, rl = forms.Form.BEST_OF_N, forms.Form.RL
+    fitted = {
+        "best_of_n": coefficients(grid.curves["best_of_n"], best),
+        **{name: coefficients(grid.curves[name], rl) for name in TUNED},
+    }
+    error = held_out_error(grid.curves["best_of_n"])
     root, height = peaks(grid.curves["best_of_n"])
-    deep = peaks(grid.curves["splitting"])
+    deep, high = peaks(grid.curves["splitting"])
     shown = {
-        "α of best-of-n": alpha, "β of best-of-n": beta,
-        "peak of best-of-n, d\n(its reach: dashed)": root,
+        **{f"α of {name}": values[0] for name, values in fitted.items()},
+        f"best_of_n: error at its end\nof the fit to n ≤ {FITTED_TO:,}, sd": error,
+        **{f"β of {name}": values[1] for name, values in fitted.items()},
+        "": None,
+        "peak of best_of_n, d\n(its reach: dashed)": root,
         "gold at that peak, sd": height,
-        "peak of splitting, d": deep[0], "gold at that peak, sd ": deep[1],
+        "peak of splitting, d": deep, "gold at that peak, sd ": high,
     }  # fmt: skip
-    figure = _figure(11, 6)
-    for axes, (title, values) in zip(figure.subplots(2, 3).flat, shown.items(),
-                                     strict=True):  # fmt: skip
-        for j, pairs in enumerate(grid.pairs):
-            mean, low, high = bootstrap.t_interval(values[:, j].T)
-            shift = 1 + 0.03 * (j - len(grid.pairs) / 2)
-            axes.errorbar(
-                grid.widths * shift, mean, [mean - low, high - mean], marker="o",
-                ms=4, lw=1.4, capsize=2, color=_ROWS[j % len(_ROWS)],
-                label=f"{pairs:,} pairs",
-            )  # fmt: skip
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(grid.widths, [str(w) for w in grid.widths])
-        axes.minorticks_off()
-        axes.set_title(title, fontsize=9.5)
-        axes.set_xlabel("width")
+    figure = _figure(13, 8.4)
+    panels = zip(figure.subplots(3, 4).flat, shown.items(), strict=True)
+    for axes, (title, values) in panels:
+        if values is None:
+            legend = axes
+            continue
+        _against_width(axes, grid, values, title)
         if "reach" in title:
             reach = np.sqrt(grid.curves["best_of_n"].kl.max())
             axes.axhline(reach, ls="--", color="#8a8a8a", lw=1)
-    handles = figure.axes[0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside lower center", ncols=len(grid.pairs))
+        if "error" in title:
+            axes.axhline(0, color="#8a8a8a", lw=0.8)
+    legend.axis("off")
+    legend.legend(*figure.axes[0].get_legend_handles_labels(), loc="center")
     units = grid.curves["best_of_n"].gold.shape[2]
-    figure.suptitle(f"gold {kind!r}; 95 % intervals over {units} redraws", fontsize=10)
+    figure.suptitle(
+        f"gold {kind!r}; best_of_n follows d(α − βd), {' and '.join(TUNED)} "
+        f"d(α − β ln d); 95 % intervals over {units} redraws",
+        fontsize=10,
+    )
     return figure
+
+
+def _against_width(axes, grid, values, title):
+    for j, pairs in enumerate(grid.pairs):
+        mean, low, high = bootstrap.t_interval(values[:, j].T)
+        shift = 1 + 0.03 * (j - len(grid.pairs) / 2)
+        axes.errorbar(
+            grid.widths * shift, mean, [mean - low, high - mean], marker="o", ms=4,
+            lw=1.4, capsize=2, color=_ROWS[j % len(_ROWS)], label=f"{pairs:,} pairs",
+        )  # fmt: skip
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(grid.widths, [str(w) for w in grid.widths])
+    axes.minorticks_off()
+    axes.set_title(title, fontsize=9.5)
+    axes.set_xlabel("width")

@@ -9,6 +9,7 @@ from robust import bootstrap, extrapolation, forms, laws
 
 FITTED_TO = 1024  # n; what the best-of-n form then says of larger n is extrapolation
 TUNED = ("tempering", "policy_gradient")
+HALVES = ("best_of_n_half_1", "best_of_n_half_2")  # of the draws
 REACH = 40.0  # nats; some policies go on to a thousand
 _EVEN = 40
 _ROOTS = np.append(
@@ -80,6 +81,19 @@ def coefficients(curves: Curves, form):
     return alpha, beta, 1 - left / spread
 
 
+def held_out_error(curves: Curves):
+    """What best-of-n's form, fitted up to n = 1,024, errs by at the largest n.
+
+    Returns:
+      `[W, K, D]`, base standard deviations; noise of the measured curve included.
+    """
+    root, gold = np.sqrt(curves.kl[0, 0, 0, 1:]), curves.gold[..., 1:]
+    few = int(np.log2(FITTED_TO))
+    form = forms.Form.BEST_OF_N
+    alpha, beta, _ = forms.solve(form, root[:few], gold[..., :few])
+    return forms.gain_of(form, root[-1] ** 2, alpha, beta) - gold[..., -1]
+
+
 def peaks(curves: Curves):
     """d and the gold where each row is highest, `[W, K, D]`."""
     best = curves.gold.argmax(axis=-1)[..., None]
@@ -106,6 +120,27 @@ def drops(gold):
     others = gold.sum(axis=2, keepdims=True) - gold
     top = np.take_along_axis(gold, others.argmax(axis=-1)[..., None], axis=-1)[..., 0]
     return top - gold[..., -1]
+
+
+def climb_table(grid: Grid, name: str) -> list[dict]:
+    """Peak and end of an attack that knows no KL, by cell; intervals over redraws."""
+    curves, rows = grid.curves[name], []
+    top = curves.gold.argmax(axis=-1)[..., None]
+    peak, power, beyond = (
+        np.take_along_axis(a, top, axis=-1)[..., 0]
+        for a in (curves.gold, curves.power, curves.beyond)
+    )
+    for i, width in enumerate(grid.widths):
+        for j, pairs in enumerate(grid.pairs):
+            rows.append({
+                "width": int(width), "pairs": int(pairs),
+                "peak_power": bootstrap.t_interval(power[i, j]),
+                "beyond_the_table": float(beyond[i, j].mean()),
+                "peak_gold": bootstrap.t_interval(peak[i, j]),
+                "gold_at_the_end": bootstrap.t_interval(curves.gold[i, j, :, -1]),
+                "proxy_at_the_end": bootstrap.t_interval(curves.proxy[i, j, :, -1]),
+            })  # fmt: skip
+    return rows
 
 
 def cell_table(grid: Grid, name: str) -> list[dict]:

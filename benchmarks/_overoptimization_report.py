@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._overoptimization_claims import Claim
-from benchmarks._overoptimization_laws import TUNED, Grid, cell_table
+from benchmarks._overoptimization_laws import TUNED, Grid, cell_table, climb_table
 
 _KNOWN = ("best_of_n", "splitting", *TUNED)  # attacks that know their KL
+_CLIMB = "gradient_ascent"
 
 
 def fits_of(grids: dict[str, Grid]) -> dict:
     """Fit every attack that knows its KL on every cell: gold -> attack -> rows."""
     return {
         kind: {name: cell_table(grid, name) for name in _KNOWN}
+        | {_CLIMB: climb_table(grid, _CLIMB)}
         for kind, grid in grids.items()
     }
 
@@ -29,6 +31,10 @@ def cell_tables(fits: dict) -> dict:
     tables = {}
     for kind, by_attack in fits.items():
         for name, rows in by_attack.items():
+            if name == _CLIMB:
+                title = f"Gold {kind!r} under {name}, whose KL is unknown"
+                tables[title] = _climb_rows(rows)
+                continue
             form, other = "d(α − βd)", "d(α − β ln d)"
             if rows[0]["form"] == "rl":
                 form, other = other, form
@@ -67,6 +73,19 @@ def _cell_rows(rows, other):
             _shown(row["peak_root"]) + (f", {rising:.0%} ≥" if rising else ""),
             _shown(row["peak_gold"]),
             f"{row['held_out_error']:.2f}, at most {row['held_out_bound']:.2f}",
+        ])  # fmt: skip
+    return cells
+
+
+def _climb_rows(rows):
+    cells = [["width", "pairs", "peak at power, nats", "peak gold, sd",
+              "gold at the end, sd", "proxy at the end, sd"]]  # fmt: skip
+    for row in rows:
+        least = "≥ " if row["beyond_the_table"] > 0.01 else ""
+        cells.append([
+            f"{row['width']}", f"{row['pairs']:,}", least + _shown(row["peak_power"]),
+            *(_shown(row[name]) for name in ("peak_gold", "gold_at_the_end",
+                                             "proxy_at_the_end")),
         ])  # fmt: skip
     return cells
 

@@ -53,11 +53,13 @@ class Bank(NamedTuple):
     Attributes:
       proxy: of the first 65,536 at most, sorted, `[R, N]`.
       best_of_n: curves of best-of-n.
+      halves: the same of either half of the draws alone, whose noise is independent.
       scales: (mean, sd) of proxy and of gold, `[R]` each.
     """
 
     proxy: np.ndarray
     best_of_n: Curves
+    halves: tuple[Curves, Curves]
     scales: tuple[np.ndarray, ...]
 
 
@@ -101,11 +103,15 @@ def draw_bank(proxies: Proxies, key, draws: int) -> Bank:
             proxy = np.asarray(_over_base(key_draw, narrow, chunks=chunks))
             found |= dict(zip(rows, _best_of_n(proxy, gold, n), strict=True))
     parts = [found[row] for row in range(len(proxies.accuracy))]
-    proxy, scales, gain, value = (np.stack(part) for part in zip(*parts, strict=True))
+    proxy, scales, *gains = (np.stack(part) for part in zip(*parts, strict=True))
     kl, power = np.log(n) - (n - 1) / n, conversions.power_best_of_n(n)
-    kl, power = (np.broadcast_to(a, gain.shape) for a in (kl, power))
-    curves = Curves(kl, power, gain, value, np.zeros(gain.shape))
-    return Bank(proxy, curves, tuple(scales.T))
+
+    def curves(gain, value):
+        here = (np.broadcast_to(a, gain.shape) for a in (kl, power))
+        return Curves(*here, gain, value, np.zeros(gain.shape))
+
+    whole, *halves = map(curves, gains[::2], gains[1::2])
+    return Bank(proxy, whole, tuple(halves), tuple(scales.T))
 
 
 def _narrow(params, rows, room):
@@ -130,16 +136,25 @@ def _over_base(key, function, *, chunks):
 
 
 def _best_of_n(proxy, gold, n):
-    """Sorted scores, scales, proxy's gain and gold's gain of each row `[C, N]`."""
-    rows = np.repeat(np.arange(len(proxy)), len(gold))
-    curve = best_of_n_curve(proxy.ravel(), np.tile(gold, len(proxy)), rows, n)
+    """Sorted scores, scales, proxy's gain and gold's gain of each row `[C, N]`.
+
+    The gains are those of all draws, of the first half of them, and of the second.
+    """
     mean, std = proxy.mean(axis=1), proxy.std(axis=1)
-    gain = (curve.proxy_by_group - mean[:, None]) / std[:, None]
-    value = (curve.true_by_group - gold.mean()) / gold.std()
-    even = np.ones(len(proxy))
+
+    def gains(part):
+        scores, true = proxy[:, part], gold[part]
+        rows = np.repeat(np.arange(len(scores)), len(true))
+        curve = best_of_n_curve(scores.ravel(), np.tile(true, len(scores)), rows, n)
+        yield (curve.proxy_by_group - mean[:, None]) / std[:, None]
+        yield (curve.true_by_group - gold.mean()) / gold.std()
+
+    half, even = len(gold) // 2, np.ones(len(proxy))
+    parts = slice(None), slice(half), slice(half, None)
     scales = mean, std, gold.mean() * even, gold.std() * even
     ranked = np.sort(proxy[:, :_RANKED], axis=1)
-    return zip(ranked, np.stack(scales, axis=1), gain, value, strict=True)
+    found = [values for part in parts for values in gains(part)]
+    return zip(ranked, np.stack(scales, axis=1), *found, strict=True)
 
 
 def attack_all(proxies: Proxies, bank: Bank, attacks: dict, key) -> dict[str, Curves]:

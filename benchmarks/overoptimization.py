@@ -49,7 +49,7 @@ import jax
 
 from benchmarks._overoptimization_claims import claims_of
 from benchmarks._overoptimization_figures import draw
-from benchmarks._overoptimization_laws import grid_of
+from benchmarks._overoptimization_laws import HALVES, grid_of
 from benchmarks._overoptimization_model import Cell, Proxies, train_proxies
 from benchmarks._overoptimization_report import (
     cell_tables,
@@ -119,7 +119,11 @@ def attacked_grids(
     say("attacking", 0.35)
     found = attack_all(proxies, bank, attacks(), key_attack)
     say("fitting", 0.85)
-    found = {"best_of_n": bank.best_of_n, **found}
+    found = {
+        "best_of_n": bank.best_of_n,
+        **dict(zip(HALVES, bank.halves, strict=True)),
+        **found,
+    }
     return {kind: grid_of(cells, kind, found) for kind in proxies.golds}, proxies
 
 

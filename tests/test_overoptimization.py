@@ -11,7 +11,6 @@ from scipy.stats import norm
 import robust.attack
 from benchmarks import _overoptimization_claims as claims
 from benchmarks import _overoptimization_gold as golden
-from benchmarks import _overoptimization_laws as laws
 from benchmarks import _overoptimization_model as model
 from benchmarks import _overoptimization_runs as runs
 from robust import cli as main
@@ -28,7 +27,6 @@ CELLS = [
     model.Cell("gp", 6, 400),
 ]
 REDRAWS, SCALED = 3, 2**12
-D, T = 8, 16
 
 
 @pytest.fixture(scope="module")
@@ -246,126 +244,6 @@ def test_an_experiment_needs_redraws_and_draws():
             )
 
 
-def planted(alpha, beta, noise=0.02, key=0):
-    """A grid whose best-of-n golds are d(α - βd), with noise of redraws in β."""
-    widths, pairs = np.array([4, 8, 16]), np.array([250, 1000])
-    n = 2.0 ** np.arange(T)
-    kl = np.broadcast_to(np.log(n) - (n - 1) / n, (3, 2, D, T))
-    rng = np.random.default_rng(key)
-    beta = beta(np.log2(widths)[:, None, None], np.log2(pairs)[None, :, None])
-    beta = beta + noise * rng.normal(size=(3, 2, D))
-    root = np.sqrt(kl)
-    gold = root * (alpha - beta[..., None] * root)
-    return laws.Grid(
-        widths, pairs, {"best_of_n": runs.Curves(kl, kl, root, gold, 0 * kl)}
-    )
-
-
-def answers(found):
-    return {c.name: c.answer for c in found}
-
-
-def test_planted_laws_are_found():
-    """β that falls by .03 a doubling of the width, and not with the pairs.
-
-    The slopes' standard errors, for noise of .02 in 8 redraws of 6 cells, are .02 /
-    sqrt(8 x 4) = .0035 and .02 / sqrt(8 x 6) = .0029. Five of them.
-    """
-    grid = planted(1.2, lambda w, k: 0.3 - 0.03 * (w - 3) + 0 * k)
-    alpha, beta, r2 = laws.coefficients(grid.curves["best_of_n"], claims.forms.Form(0))
-    np.testing.assert_allclose(alpha, 1.2, atol=1e-8)
-    np.testing.assert_allclose(r2, 1, atol=1e-8)
-    assert beta.mean() == pytest.approx(0.3, abs=0.02)
-    width, pairs = laws.slopes(grid, beta)
-    assert pairs.mean() == pytest.approx(0, abs=5 * 0.0029)
-    assert width.mean() == pytest.approx(-0.03, abs=5 * 0.0035)
-    said = answers([*claims._sizes(grid), *claims._form_of_best_of_n(grid)])
-    assert said["beta:width"] == "replicates"
-    assert said["form:extrapolates"] == "replicates"
-    assert said["form:r2"] == "replicates"
-
-
-def test_cells_hold_what_was_planted():
-    """Each redraw is of the form, so their mean is, and nothing is left over."""
-    rows = laws.cell_table(planted(1.2, lambda w, k: 0.3 + 0 * w + 0 * k), "best_of_n")
-    assert [(r["width"], r["pairs"]) for r in rows[:3]] == [
-        (4, 250),
-        (4, 1000),
-        (8, 250),
-    ]
-    for row in rows:
-        assert row["alpha"].mean == pytest.approx(1.2, abs=1e-6)
-        assert row["r_squared"] == pytest.approx(1, abs=1e-6)
-        assert row["r_squared_of_the_other"] < 1
-        assert row["held_out_error"] == pytest.approx(0, abs=1e-6)
-        assert row["peak_gold"].mean == pytest.approx(1.2**2 / 4 / 0.3, rel=0.1)
-
-
-def test_rows_that_reach_unlike_far_are_compared_where_all_have_been():
-    kl = np.stack([np.linspace(0, 9, 50), np.linspace(0, 400, 50)])[None, None]
-    curves = runs.Curves(kl, kl, kl, 2 * np.sqrt(kl), 0 * kl)
-    at, gold = laws.by_kl(curves)
-    assert at[0] == 0
-    assert at[-1] <= 9
-    assert np.isfinite(gold).all()
-    ends = laws.within_reach(curves, kl)[..., -1]
-    np.testing.assert_allclose(ends, [[[9, 40]]], rtol=2e-3)
-
-
-def test_what_is_reversed_does_not_replicate():
-    grid = planted(1.2, lambda w, k: 0.2 + 0.03 * (w - 3) + 0 * k)
-    assert answers(claims._sizes(grid))["beta:width"] == "does not"
-
-
-def test_a_form_that_bends_later_is_not_extrapolated():
-    """Half a standard deviation lost beyond n = 1,024 is an error of that size."""
-    grid = planted(1.2, lambda w, k: 0.2 + 0 * w + 0 * k)
-    best = grid.curves["best_of_n"]
-    late = 0.5 * (np.arange(T) > np.log2(laws.FITTED_TO))
-    grid.curves["best_of_n"] = best._replace(gold=best.gold - late)
-    found = {c.name: c for c in claims._form_of_best_of_n(grid)}
-    assert found["form:extrapolates"].answer == "does not"
-    assert found["form:extrapolates"].estimate.mean == pytest.approx(0.5, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("values", "within", "answer"),
-    [
-        ([1.0, 1.1, 0.9, 1.0], False, "replicates"),
-        ([0.1, 0.2, 0.3, 0.2], False, "does not"),
-        ([0.4, 0.6, 0.5, 0.5], False, "undecided"),
-        ([0.1, -0.1, 0.1, 0.0], True, "replicates"),
-        ([0.9, 1.0, 1.1, 1.0], True, "does not"),
-        ([-0.9, -1.0, -1.1, -1.0], True, "does not"),
-        ([0.4, 0.6, 0.5, 0.5], True, "undecided"),
-    ],
-)
-def test_a_claim_is_an_interval_beside_a_bound(values, within, answer):
-    found = claims.claim("name", "finding", "measured", values, 0.5, within=within)
-    assert found.answer == answer
-    assert found.estimate.mean == pytest.approx(np.mean(values))
-
-
-def test_noise_alone_does_not_fall_from_a_peak():
-    """The peak's place comes from other redraws, so flat curves fall by 0.
-
-    Of N independent cells of D redraws of unit noise: the mean of N D differences of
-    variance at most 2, standard error at most sqrt(2 / N), redraws of a cell being
-    dependent. Five.
-    """
-    gold = np.random.default_rng(2).normal(size=(1000, 1, D, T))
-    assert abs(laws.drops(gold).mean()) < 5 * np.sqrt(2 / 1000)
-    plain = gold.max(axis=-1) - gold[..., -1]
-    assert plain.mean() > 1
-
-
-def test_curves_are_read_off_between_checkpoints():
-    axis = np.array([[0.0, 1.0, 0.9, 3.0]])
-    values = np.array([[0.0, 2.0, 2.0, 6.0]])
-    found = laws.along(axis, values, np.array([0.5, 2.0, 4.0]))
-    np.testing.assert_allclose(found, [[1.0, 4.0, np.nan]])
-
-
 @pytest.mark.slow
 def test_the_hump_and_its_scaling():
     """The headline at the experiment's own size and another key than the README's.
@@ -377,7 +255,7 @@ def test_the_hump_and_its_scaling():
     grids, _ = command.attacked_grids(
         jax.random.key(1), cells, redraws=8, draws=command.DRAWS
     )
-    said = answers(claims.claims_of(grids["sweetspot"]))
+    said = {c.name: c.answer for c in claims.claims_of(grids["sweetspot"])}
     rises = [f"peak:{a}:up:{b}" for a in ("best_of_n", "splitting")
              for b in ("width", "pairs")]  # fmt: skip
     turns = [f"turns:{a}" for a in ("best_of_n", "splitting", "policy_gradient")]
