@@ -140,17 +140,16 @@ def scaling(grid: Grid, kind: str):
         **{f"α of {name}": values[0] for name, values in fitted.items()},
         f"best_of_n: error at its end\nof the fit to n ≤ {FITTED_TO:,}, sd": error,
         **{f"β of {name}": values[1] for name, values in fitted.items()},
-        "": None,
+        "": None,  # the legend
         "peak of best_of_n, d\n(its reach: dashed)": root,
         "gold at that peak, sd": height,
         "peak of splitting, d": deep, "gold at that peak, sd ": high,
     }  # fmt: skip
     figure = _figure(13, 8.4)
-    panels = zip(figure.subplots(3, 4).flat, shown.items(), strict=True)
-    for axes, (title, values) in panels:
-        if values is None:
-            legend = axes
-            continue
+    panels = dict(zip(shown, figure.subplots(3, 4).flat, strict=True))
+    legend = panels.pop("")
+    for title, axes in panels.items():
+        values = shown[title]
         _against_width(axes, grid, values, title)
         if "reach" in title:
             reach = np.sqrt(grid.curves["best_of_n"].kl.max())

@@ -107,11 +107,11 @@ def draw_bank(proxies: Proxies, key, draws: int) -> Bank:
     kl, power = np.log(n) - (n - 1) / n, conversions.power_best_of_n(n)
 
     def curves(gain, value):
-        here = (np.broadcast_to(a, gain.shape) for a in (kl, power))
-        return Curves(*here, gain, value, np.zeros(gain.shape))
+        spent = np.broadcast_to(kl, gain.shape), np.broadcast_to(power, gain.shape)
+        return Curves(*spent, gain, value, np.zeros(gain.shape))
 
-    whole, *halves = map(curves, gains[::2], gains[1::2])
-    return Bank(proxy, whole, tuple(halves), tuple(scales.T))
+    whole, one, other = map(curves, gains[::2], gains[1::2])
+    return Bank(proxy, whole, (one, other), tuple(scales.T))
 
 
 def _narrow(params, rows, room):
