@@ -35,8 +35,8 @@ class Board(NamedTuple):
       entries: defence -> attack -> `Entry`.
       worst: defence -> (attack, the lowest of its true ends as `Interval`).
       cost: defence -> true gain of the best of 4 less that without a defence.
-      helps: defences that raise the end of the attack that is worst without one, by
-        simultaneous 95 % intervals over all defences.
+      helps: defences that raise the end of the attack that is worst without one, which
+        the other redraws pick, by simultaneous 95 % intervals over all defences.
       aimed: attack -> end after adversarial training less that after as many labels
         of base draws, paired; empty where there are not both.
       pessimism: true gain of what that policy draws, and the same less what each
@@ -78,7 +78,7 @@ def board_of(curves: dict, oracle: dict, itself, labels) -> Board:
         entries=entries,
         worst=worst,
         cost={n: t(mild[n] - mild["none"]) for n in names},
-        helps=_helps(ends[worst["none"][0]] | {"pessimism": itself}),
+        helps=_helps(_against_worst(ends) | {"pessimism": itself}),
         aimed={a: t(e[AIMED] - e[CONTROL]) for a, e in ends.items() if AIMED in e},
         pessimism=(t(itself), {a: t(itself - ends[a]["none"]) for a in ends}),
         labels=dict(labels),
@@ -115,6 +115,18 @@ def lowest(ends: dict):
     high = bootstrap.t_interval(values, 1 - 0.05 / len(ends)).high.min()
     name = list(ends)[int(mean.argmin())]
     return name, bootstrap.Interval(mean.min(), low, high)
+
+
+def _against_worst(ends: dict) -> dict:
+    """Ends `[D]` under the attack that is lowest without a defence: defence -> `[D]`.
+
+    Each redraw's attack is picked by the others, else "none" were low by its own luck.
+    """
+    none = np.stack([by_name["none"] for by_name in ends.values()])
+    pick = (none.sum(axis=1, keepdims=True) - none).argmin(axis=0)
+    rows = np.arange(none.shape[1])
+    names = next(iter(ends.values()))
+    return {n: np.stack([e[n] for e in ends.values()])[pick, rows] for n in names}
 
 
 def _helps(ends: dict) -> list:

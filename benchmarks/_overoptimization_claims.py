@@ -20,6 +20,7 @@ from benchmarks._overoptimization_laws import (
 )
 from benchmarks._overoptimization_runs import PENALTIES
 from robust import bootstrap, forms
+from robust.measure.verdict import LEAST_UNITS
 
 MARGIN = 0.1  # base standard deviations of the gold that matter
 
@@ -54,6 +55,8 @@ def claims_of(grid: Grid) -> list[Claim]:
 def claim(name, finding, measured, values, bound, *, within=False, note="") -> Claim:
     """Compare a mean over redraws `[D]` with a bound fixed beforehand.
 
+    Fewer than six never decide, as everywhere.
+
     Args:
       bound: the claim holds where the mean is above it; or, with `within`, where it
         lies between minus and plus the bound.
@@ -66,6 +69,8 @@ def claim(name, finding, measured, values, bound, *, within=False, note="") -> C
         holds = low > -bound and high < bound
         fails = low > bound or high < -bound
     answer = "replicates" if holds else "does not" if fails else "undecided"
+    if len(values) < LEAST_UNITS:
+        answer, note = "undecided", "too few redraws to decide"
     return Claim(name, finding, measured, estimate, answer, note)
 
 

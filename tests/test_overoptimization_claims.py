@@ -249,13 +249,14 @@ def test_rows_that_reach_unlike_far_are_compared_where_all_have_been():
 @pytest.mark.parametrize(
     ("values", "within", "answer"),
     [
-        ([1.0, 1.1, 0.9, 1.0], False, "replicates"),
-        ([0.1, 0.2, 0.3, 0.2], False, "does not"),
-        ([0.4, 0.6, 0.5, 0.5], False, "undecided"),
-        ([0.1, -0.1, 0.1, 0.0], True, "replicates"),
-        ([0.9, 1.0, 1.1, 1.0], True, "does not"),
-        ([-0.9, -1.0, -1.1, -1.0], True, "does not"),
-        ([0.4, 0.6, 0.5, 0.5], True, "undecided"),
+        ([1.0, 1.1, 0.9, 1.0, 1.1, 0.9], False, "replicates"),
+        ([0.1, 0.2, 0.3, 0.2, 0.1, 0.3], False, "does not"),
+        ([0.4, 0.6, 0.5, 0.5, 0.4, 0.6], False, "undecided"),
+        ([0.1, -0.1, 0.1, 0.0, 0.1, -0.1], True, "replicates"),
+        ([0.9, 1.0, 1.1, 1.0, 0.9, 1.1], True, "does not"),
+        ([-0.9, -1.0, -1.1, -1.0, -0.9, -1.1], True, "does not"),
+        ([0.4, 0.6, 0.5, 0.5, 0.4, 0.6], True, "undecided"),
+        ([1.0, 1.1, 0.9, 1.0, 1.1], False, "undecided"),
     ],
 )
 def test_a_claim_is_an_interval_beside_a_bound(values, within, answer):
