@@ -30,10 +30,10 @@ intervals over seeds): the proxies' held-out AUC is 0.9932. Best-of-1024 deliver
 both robust. Gradient ascent promises +5.05 [4.78, 5.32], peaks at +1.56 and ends at
 -0.12 [-0.26, 0.01]: strong, a drop of 1.68 [1.23, 2.13]. The same of other concepts
 (`digits(concept=7)` in a file of one's own): for 7 it peaks at +1.47 and ends at -0.14
-[-0.24, -0.04], a drop of 1.61 [1.36, 1.86]; for 0 +1.03 and -0.07 [-0.23, 0.08], a drop of
-1.10 [0.70, 1.50]: strong, and best-of-1024 robust, in both. By the classifiers alone
-(`digits_classifiers`) the same attack ends at +3.92 [3.77, 4.08], undecided: the judge
-decides the verdict.
+[-0.24, -0.04], a drop of 1.61 [1.36, 1.86]; for 0 at +1.03 and -0.07 [-0.23, 0.08], a
+drop of 1.10 [0.70, 1.50]: strong, and best-of-1024 robust, in both. By the classifiers
+alone (`digits_classifiers`) the same attack ends at +3.92 [3.77, 4.08], undecided: the
+judge decides the verdict.
 """
 
 import functools

@@ -56,11 +56,11 @@ These four, and the last paragraph, come from a loop over keys that is not shipp
 [0.2, 1.6].
 
 `robust run speech_overall` (key 0, synthetic): gradient_ascent catastrophic by PESQ,
-2.17 to 1.27, -0.84 [-1.03, -0.65] base standard deviations, for a proxy of 2.09 to 4.01,
-+4.9 [3.6, 6.2], though it gives the clean clips 2.32; still climbing. To the P.808
-network, which this attack does not know, the end is worth -1.22 [-2.46, 0.03]: strong,
-a drop of 1.64 [0.50, 2.93]. ESTOI, -0.19 [-0.81, 0.44], and SI-SDR, -0.43 [-0.94, 0.08],
-are undecided. best_of_n of 16: undecided, PESQ +1.5 [1.0, 2.0].
+2.17 to 1.27, -0.84 [-1.03, -0.65] base standard deviations, for a proxy of 2.09 to
+4.01, +4.9 [3.6, 6.2], though it gives the clean clips 2.32; still climbing. To the
+P.808 network, which this attack does not know, the end is worth -1.22 [-2.46, 0.03]:
+strong, a drop of 1.64 [0.50, 2.93]. ESTOI, -0.19 [-0.81, 0.44], and SI-SDR, -0.43
+[-0.94, 0.08], are undecided. best_of_n of 16: undecided, PESQ +1.5 [1.0, 2.0].
 
 To the P.835 network the end of that climb is worth -0.19 [-0.34, -0.05]: what is gained
 is one network's own, not what both have learned. The random search `square` found next

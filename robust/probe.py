@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from robust.blame import blame
+from robust.rows import Row, rows_of
 from robust.target import as_pytree, capabilities, resolve
-from robust.trace import Row, Trace, rows_of
+from robust.trace import Trace
 
 _DIRECTIONS = 16
 _LADDER = (0.02, 0.06, 0.2)  # lengths of the steps, base standard deviations

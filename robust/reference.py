@@ -10,8 +10,9 @@ import numpy as np
 from robust.judge import ask, check_finite
 from robust.measure import realised
 from robust.measure.curve import mean_rater
+from robust.rows import rows_of
 from robust.target import as_pytree, check_scores, input_struct, resolve
-from robust.trace import Trace, rows_of
+from robust.trace import Trace
 
 _CHUNK = 4096  # draws scored at a time, so that memory stays flat
 _CHUNK_BYTES = 2**26  # of inputs drawn at a time, over all rows

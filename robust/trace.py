@@ -2,18 +2,16 @@
 
 import functools
 import itertools
-import math
 import operator
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from robust.attack import Attack, Cost, check_needs
+from robust.rows import attack_of, over_rows, rows_of, streams
 from robust.target import (
     PerSeed,
     Target,
@@ -67,15 +65,6 @@ class Checkpoint(NamedTuple):
     steps: tuple[int, ...]
     state: list
     looks: list[list]
-
-
-class Row(NamedTuple):
-    """One row of the driver's leading axis."""
-
-    key: jax.Array
-    seed: jax.Array
-    context: Any
-    variant: Any = None  # of a stacked attack, None where there is one only
 
 
 def run(
@@ -195,39 +184,6 @@ def checkpoints(
     return plan
 
 
-def rows_of(key, seeds: int, context=None, variants: int | None = None):
-    """Lay out rows as variant x prompt x seed; give them and their units `[S]`."""
-    rows = _shard(_lay_out(key, context, seeds=seeds, variants=variants))
-    each = len(rows.key) // (variants or 1)
-    row = np.arange(len(rows.key)) % each
-    return rows, row if each == seeds else row // seeds
-
-
-@functools.partial(jax.jit, static_argnames=("seeds", "variants"))
-def _lay_out(key, context, *, seeds, variants) -> Row:
-    fold, seed = jax.vmap(jax.random.fold_in, (None, 0)), jnp.arange(seeds)
-    rows = Row(fold(key, seed), seed, None)
-    if context is not None:
-        prompts = len(jax.tree.leaves(context)[0])
-        keys = jax.vmap(fold, (0, None))(rows.key, jnp.arange(prompts)).T.reshape(-1)
-        context = jax.tree.map(lambda leaf: jnp.repeat(leaf, seeds, axis=0), context)
-        rows = Row(keys, jnp.tile(seed, prompts), context)
-    if variants is None:
-        return rows
-    variant, row = jnp.divmod(jnp.arange(variants * len(rows.key)), len(rows.key))
-    return jax.tree.map(lambda leaf: leaf[row], rows)._replace(variant=variant)
-
-
-def _shard(rows: Row) -> Row:
-    """Spread rows over the devices there are, as far as they divide evenly."""
-    share = math.gcd(len(rows.key), jax.device_count())
-    if share == 1:
-        return rows
-    devices = jax.devices()[:share]
-    mesh = jax.make_mesh((share,), ("rows",), (AxisType.Auto,), devices=devices)
-    return jax.device_put(rows, NamedSharding(mesh, PartitionSpec("rows")))
-
-
 def _open(attack, target, rows, slots, *, deterministic, keep):
     """State and look at the base, row 0."""
     how = {"deterministic": deterministic}
@@ -258,24 +214,6 @@ def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return steps, begun * queries, begun * (cost.first_grads + cost.grads * steps)
 
 
-def _of(functions, row: Row):
-    """The row's own attack, where several are stacked."""
-    if row.variant is None:
-        return functions
-    return jax.tree.map(lambda leaf: leaf[row.variant], functions)
-
-
-def _map(function, rows, *rest, deterministic: bool):
-    if deterministic:
-        return jax.lax.map(lambda row: function(*row), (rows, *rest))
-    return jax.vmap(function)(rows, *rest)
-
-
-def _streams(key):
-    """Keys of one row for: base draws, init, steps, looks."""
-    return jax.random.split(key, 4)
-
-
 def _look(functions, target, state, key, keep: int):
     """What is recorded at a checkpoint; the driver scores, never the attack."""
     key_sample, key_info = jax.random.split(key)
@@ -295,13 +233,13 @@ def _draw_base(target, rows, *, slots, keep, deterministic):
     def one(row):
         bound = resolve(target, row.seed, row.context)
         capabilities(bound)  # names what is wrong with a target
-        z = bound.base.sample(_streams(row.key)[0], slots)
+        z = bound.base.sample(streams(row.key)[0], slots)
         x = bound.base.decode(z)
         proxy = bound.proxy(x)
         check_scores(proxy, slots)
         return z, jax.tree.map(lambda leaf: leaf[:keep], x), proxy
 
-    return _map(one, rows, deterministic=deterministic)
+    return over_rows(one, rows, deterministic=deterministic)
 
 
 @functools.partial(jax.jit, static_argnames=("deterministic", "needs", "name"))
@@ -310,23 +248,23 @@ def _begin(functions, target, rows, z, *, deterministic, needs, name):
 
     def one(row, z):
         bound = resolve(target, row.seed, row.context)
-        init, step, look, info = _of(functions, row)
+        init, step, look, info = attack_of(functions, row)
         own = Attack(init, step, look, info, Cost(0, 0), (), needs, name)
         check_needs(own, bound)
-        _, key_init, _, key_look = _streams(row.key)
+        _, key_init, _, key_look = streams(row.key)
         state = init(key_init, z, bound)
         # Weakly typed leaves would make the second call of _advance another program.
         state = jax.tree.map(lambda a: jax.lax.convert_element_type(a, a.dtype), state)
         return state, info(jax.random.fold_in(key_look, 0), state, bound)
 
-    return _map(one, rows, z, deterministic=deterministic)
+    return over_rows(one, rows, z, deterministic=deterministic)
 
 
 @functools.partial(jax.jit, static_argnames=("deterministic", "keep"))
 def _advance(functions, target, rows, state, bounds, *, deterministic, keep):
     def go(row, state):
-        bound, own = resolve(target, row.seed, row.context), _of(functions, row)
-        _, _, key_step, key_look = _streams(row.key)
+        bound, own = resolve(target, row.seed, row.context), attack_of(functions, row)
+        _, _, key_step, key_look = streams(row.key)
 
         def push(t, state):
             return own[1](jax.random.fold_in(key_step, t), state, bound)
@@ -335,4 +273,4 @@ def _advance(functions, target, rows, state, bounds, *, deterministic, keep):
         key = jax.random.fold_in(key_look, bounds[1])
         return state, _look(own, bound, state, key, keep)
 
-    return _map(go, rows, state, deterministic=deterministic)
+    return over_rows(go, rows, state, deterministic=deterministic)

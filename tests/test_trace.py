@@ -12,7 +12,8 @@ import pytest
 
 from attacks import best_of_n, gradient_ascent, splitting
 from robust import PerSeed, Target, bind, box, gaussian, run
-from robust.trace import checkpoints, rows_of
+from robust.rows import rows_of
+from robust.trace import checkpoints
 
 KEY = jax.random.key(0)
 CENTER = jnp.array([0.9, 0.2, 0.6])
