@@ -67,7 +67,9 @@ def _sources(folder):
     """`(name, samples at 16 kHz)` pairs."""
     if folder is None:
         return list(zip((voice for voice, _ in SPOKEN), _speak(), strict=True))
-    paths = sorted(Path(folder).glob("*.wav"))
+    if not Path(folder).is_dir():
+        raise ValueError(f"no folder {str(folder)!r}; name one of WAV files")
+    paths = sorted(p for p in Path(folder).iterdir() if p.suffix.lower() == ".wav")
     if len(paths) < 2:
         raise ValueError(
             f"{folder} holds {len(paths)} .wav files; give at least two, of 3.2 s or "
@@ -94,10 +96,13 @@ def _read(path):
 
     try:
         rate, wave = wavfile.read(path)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; give PCM or float WAV files") from error
-    full = np.iinfo(wave.dtype).max if wave.dtype.kind in "iu" else 1
-    wave = wave.astype(float) / full - (wave.dtype == np.uint8)
+    except Exception as error:  # what is damaged fails in many ways
+        why = str(error) or type(error).__name__
+        raise ValueError(f"{path}: {why}; give PCM or float WAV files") from error
+    if wave.dtype == np.uint8:  # 8-bit sound is silent at 128
+        wave = (wave.astype(float) - 128) / 128
+    elif wave.dtype.kind == "i":
+        wave = wave.astype(float) / np.iinfo(wave.dtype).max
     return _resample(wave if wave.ndim == 1 else wave.mean(axis=1), rate)
 
 

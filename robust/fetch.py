@@ -78,7 +78,7 @@ def fetch(
     """Download a dataset with pip, as the user has set it up, and verify it.
 
     The wheel takes its place only when whole and verified. A dropped connection is
-    resumed by pip (25.1 and later); a finished download comes from pip's cache.
+    resumed by pip (25.2 and later); a finished download comes from pip's cache.
 
     Args:
       name: of an entry point under `robust.data`.
@@ -191,8 +191,12 @@ def _largest_below(staging: Path) -> int:
 
 
 def _reason(log: Path) -> str:
-    """What pip said last of all, on one line."""
+    """What pip said last of all, on one line; or that nothing answered it."""
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+    broken = [line.partition("connection broken by")[2] for line in lines]
+    broken = [why.strip(" :'\"") for why in broken if why]
+    if broken:
+        return f"pip reached no package index ({broken[-1][:120]})"
     errors = [line for line in lines if line.startswith("ERROR:")]
     told = (errors or [line for line in lines if line] or ["no reason given"])[-1]
     return f"pip could not download it ({told.removeprefix('ERROR: ')})"

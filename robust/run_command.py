@@ -76,6 +76,7 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
             **extra,
             "options": {n: dict(task.attacks.get(n, {})) for n in attacks},
             **{n: v for n, v in task.settings.items() if n != "seeds"},
+            "data": store.data_hash(task.target, task.context),
             "sources": {
                 name: store.source_hash(registry.find(kind, name))
                 for kind, name in [

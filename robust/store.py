@@ -17,6 +17,7 @@ import numpy as np
 from robust.measure.causes import Causes
 from robust.measure.curve import Curve
 from robust.reference import Reference
+from robust.target import as_pytree
 from robust.threads import blas_threads
 from robust.trace import Checkpoint, Trace
 
@@ -82,6 +83,19 @@ def source_hash(function) -> str:
     files = sorted(file for file in found if file is not None)
     texts = [hashlib.sha256(Path(file).read_bytes()).digest() for file in files]
     return hashlib.sha256(b"".join(texts)).hexdigest() if _file(module) else ""
+
+
+def data_hash(target, context) -> str:
+    """SHA-256 of the arrays that a target and its prompts are made of."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves((as_pytree(target), context)):
+        if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(
+            leaf.dtype, jax.dtypes.prng_key
+        ):
+            leaf = jax.random.key_data(leaf)
+        array = np.asarray(leaf)
+        digest.update(f"{array.dtype} {array.shape}".encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def _imported(module) -> list:

@@ -32,7 +32,7 @@ def run_suite(suite, attack_names, seeds, key, extra, folder, started) -> int:
     Raises:
       ValueError: the folder cannot be written, or an option that is for one task.
     """
-    from robust import store
+    from robust import registry, store
 
     if given := [f"--{name}" for name, wanted in extra.items() if wanted]:
         raise ValueError(
@@ -42,6 +42,8 @@ def run_suite(suite, attack_names, seeds, key, extra, folder, started) -> int:
     settings = {
         "suite": suite, "attacks": attack_names or [], "seeds": seeds, "key": key,
     }  # fmt: skip
+    for name in attack_names or ():
+        registry.find("attack", name)  # else every task would say that there is none
     stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = store.Folder(folder or Path("runs") / f"{suite}-{stamp}", settings)
     options = [f"--key={key}", *([f"--seeds={seeds}"] if seeds else [])]

@@ -183,6 +183,7 @@ MISTAKES = {
         "return one score per candidate, shape (",
     ),
     "proxy's shape": (["run", "mine.py:wide_proxy"], "proxy returned shape (2, 3) for"),
+    "a suite's attack": (["run", "quick", "--attack", "nosuch"], "unknown attack"),
     "out is a file": (["run", "mine.py:easy", "--out", "mine.py"], "is a file"),
     "out below a file": (["run", "mine.py:easy", "--out", "mine.py/a"], "cannot write"),
     "out holds others": (["run", "mine.py:easy", "--out", "."], "is not a run folder"),
@@ -231,3 +232,4 @@ def test_an_interrupted_run_goes_on(task_file, tmp_path):
     assert list(folder.glob("*.trace.npz"))
     assert command(arguments[3:]) == 0
     assert load(folder).info["status"] == "complete"
+    assert len(load(folder).info["settings"]["data"]) == 64

@@ -94,6 +94,15 @@ def test_without_a_network_one_line_says_what_to_do_by_hand(
     assert fetch.fetched(data) == fetch.folder() / FILE
 
 
+def test_an_index_that_does_not_answer_is_the_reason(data, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "1")
+    monkeypatch.setenv("PIP_NO_INDEX", "0")
+    with pytest.raises(ValueError, match=r"reached no package index \(.*; by hand:"):
+        fetch.fetch("numbers", say=lambda text: None)
+
+
 def test_another_file_of_that_name_is_not_taken(data, monkeypatch):
     declare(monkeypatch, data._replace(sha256="0" * 64))
     with pytest.raises(ValueError, match=rf"another .*its SHA-256 is {data.sha256}"):

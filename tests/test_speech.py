@@ -227,6 +227,38 @@ def test_folder_of_recordings(folder, context, tmp_path):
         clips(tmp_path)
 
 
+def test_recordings_of_eight_bits_are_heard_as_those_of_sixteen(folder, tmp_path):
+    """Rounding to 1/128 of a sound of rms .1 leaves a correlation above .99."""
+    (tmp_path / "wide").mkdir()
+    for i in range(2):
+        rate, wave = wavfile.read(folder / f"{i + 1}.wav")
+        narrow = np.round(wave / 32767 * 127 + 128).astype(np.uint8)
+        wavfile.write(tmp_path / f"{i}.WAV", rate, narrow)
+        wavfile.write(tmp_path / "wide" / f"{i}.wav", rate, wave)
+    both = zip(clips(tmp_path), clips(tmp_path / "wide"), strict=True)
+    assert all(np.corrcoef(*pair)[0, 1] > 0.99 for pair in both)
+    silent = np.full(4 * RATE, 128, np.uint8)
+    wavfile.write(tmp_path / "0.WAV", RATE, silent)
+    with pytest.raises(ValueError, match=r"0\.WAV has 0\.00 s of sound"):
+        clips(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "folder"])
+def test_a_damaged_recording_is_named(folder, tmp_path, damage):
+    for name in "01":
+        data = (folder / f"{name}.wav").read_bytes()
+        (tmp_path / f"{name}.wav").write_bytes(data)
+    bad = tmp_path / "2.wav"
+    if damage == "folder":
+        bad.mkdir()
+    else:
+        bad.write_bytes(data[:30] if damage == "cut" else b"")
+    with pytest.raises(ValueError, match=r"2\.wav: .*; give PCM or float WAV files"):
+        clips(tmp_path)
+    with pytest.raises(ValueError, match=r"no folder '.*nowhere'; name one of WAV"):
+        clips(tmp_path / "nowhere")
+
+
 def test_synthetic_clips_are_distinct():
     pytest.importorskip("espeakng_loader", reason="the synthesiser")
     clean = clips()

@@ -9,7 +9,7 @@ import pytest
 
 import attacks
 from robust import Target, Task, bind, gaussian, load
-from robust.store import Folder, FolderError, _flatten, _unflatten
+from robust.store import Folder, FolderError, _flatten, _unflatten, data_hash
 from robust.study import study
 from robust.trace import run
 
@@ -20,8 +20,23 @@ def _sum(x):
     return x.sum(axis=1)
 
 
+def _shifted(shift, x):
+    return (x - shift[None]).sum(axis=1)
+
+
 def _target():
     return Target(bind(_sum), gaussian(3))
+
+
+def test_runs_on_other_data_are_other_runs():
+    """Prompts and what a proxy has learned count; a typed key is data like others."""
+    plain, context = _target(), {"clip": np.arange(3), "key": jax.random.key(0)}
+    moved = Target(bind(_shifted, jnp.ones(3)), gaussian(3))
+    again = Target(bind(_shifted, jnp.zeros(3)), gaussian(3))
+    pairs = [(plain, None), (plain, context), (moved, None), (again, None),
+             (plain, context | {"key": jax.random.key(1)})]  # fmt: skip
+    assert len({data_hash(*pair) for pair in pairs}) == 5
+    assert data_hash(plain, context) == data_hash(_target(), dict(context))
 
 
 def test_trees_survive():
