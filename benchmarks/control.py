@@ -35,6 +35,7 @@ differences fails (correlation .20), which is how that was noticed.
 """
 
 import functools
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
@@ -72,7 +73,7 @@ def control(key: jax.Array | None = None, seeds: int = 8) -> Task:
     key = jax.random.key(0) if key is None else key
     params = keep(
         "control-proxy",
-        {"key": key, "seeds": seeds},
+        {"key": key, "seeds": seeds, "gymnax": version("gymnax")},
         lambda: train(jax.random.split(key, seeds)),
     )
     return _task(PerSeed(bind(_learned), params))._replace(
@@ -83,7 +84,7 @@ def control(key: jax.Array | None = None, seeds: int = 8) -> Task:
     )
 
 
-@card(extra="control")
+@card(extra="control", seconds=100, memory_mb=1700, suites=("real",))
 def control_truth() -> Task:
     """The same with the environment's own return as the proxy: a control.
 

@@ -83,7 +83,7 @@ def photos_faint(key: jax.Array | None = None, seeds: int = 1) -> Task:
     return _task("photos_faint", seeds, radius=4 / 255)
 
 
-@card(extra="image", seconds=60, memory_mb=1700)
+@card(extra="image", seconds=60, memory_mb=1700, suites=("real",))
 def photos_ssim(key: jax.Array | None = None, seeds: int = 1) -> Task:
     """The control: the judge itself, SSIM, as proxy; see `photos`."""
     return _task("photos_ssim", seeds, radius=64 / 255)

@@ -311,21 +311,25 @@ def fetch(name: str | None = None, /) -> None:
 
 @app.command
 def cache(*, clear: Annotated[bool, Parameter(negative="")] = False) -> None:
-    """Show what is kept between calls: trained proxies and prepared data.
+    """Show what is kept between calls: trained proxies, prepared data, programs.
 
     Parameters
     ----------
     clear
         Forget all of it; it is made again when needed.
     """
+    from robust import cache as compiled
     from robust import kept
 
     if clear:
-        terminal.say(f"{kept.clear() / 2**20:.1f} MiB forgotten")
+        terminal.say(f"{(kept.clear() + compiled.clear()) / 2**20:.1f} MiB forgotten")
         return
     for entry in kept.entries():
         terminal.say(f"{entry.bytes / 2**20:8.1f} MiB  {entry.name}")
-    terminal.say(f"{kept.folder()}")
+    programs = compiled.programs()
+    size = sum(file.stat().st_size for file in programs)
+    terminal.say(f"{size / 2**20:8.1f} MiB  {len(programs)} compiled programs")
+    terminal.say(f"in {kept.folder()} and {compiled.folder()}")
 
 
 @app.command

@@ -23,11 +23,11 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
     """
     gradients = {a.name for a, _, _ in found if a.cost.grads > 0}
     families = {"gradient" if a.name in gradients else "black box" for a, _, _ in found}
-    rivals = [
-        (a.name, line.proxy, line.queries)
-        for a, _, line in found
-        if a.name not in gradients
+    everyone = [
+        (a.name, line.proxy, np.asarray(trace.queries) + 2 * np.asarray(trace.grads))
+        for a, trace, line in found
     ]
+    rivals = [rival for rival in everyone if rival[0] not in gradients]
     std, health = reference.scales[1], []
     for (attack, trace, line), again in zip(found, probed.rescored, strict=True):
         uses = attack.name in gradients
@@ -42,6 +42,10 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
             diagnosis.oscillation(trace.proxy, claims),
             diagnosis.stuck(trace.proxy[:, 0], trace.proxy[:, -1], std, claims),
             diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
+            diagnosis.outdone(
+                None if uses or claims or "power" in trace.info else line.proxy[:, -1],
+                spent, [rival for rival in everyone if rival[0] != attack.name],
+            ),
             diagnosis.population(*map(trace.info.get, _POPULATION)),
             diagnosis.mixing(trace.info.get("refreshed")),
             *_sampler_checks(trace),

@@ -18,6 +18,7 @@ from robust.measure.diagnosis import (
     nonfinite,
     numeric_floor,
     oscillation,
+    outdone,
     planted_optimum,
     reach,
     repeatable,
@@ -83,6 +84,8 @@ def test_gradients_are_judged_where_there_are_any():
     assert zero_gradient(None).status is EXEMPT
     assert zero_gradient(np.array([0.0, 0.2])).value == pytest.approx(0.1)
     assert black_box(None, 10, []).status is EXEMPT
+    assert outdone(None, 10, [("splitting", np.ones((3, 1)), [1])]).status is EXEMPT
+    assert outdone(np.ones(3), 10, []).status is EXEMPT
     assert black_box(np.ones(3), 10, []).status is MISSING
 
 
@@ -239,6 +242,20 @@ def test_the_best_step_length_counts():
         for i in (0, 1)
     ]
     assert slope_agreement(*changes).value == pytest.approx(1)
+
+
+def test_a_search_that_another_outdoes_at_its_price_is_weak():
+    """Ahead by .2 sd in a third of the seeds; the rival's last checkpoint is dearer."""
+    mine, theirs = np.ones(30), np.ones((30, 3))
+    theirs[:10, 1], theirs[:, 2] = 1.2, 9.0
+    found = outdone(mine, 31, [("splitting", theirs, [1, 31, 32])])
+    assert (found.status, found.value) == (FAIL, pytest.approx(1 / 3))
+    assert "splitting reaches a clearly higher proxy in 33%" in found.message
+    assert outdone(mine, 30, [("splitting", theirs, [1, 31, 32])]).status is OK
+    theirs[:, 1] = 1.09  # two good searches part by less
+    assert outdone(mine, 31, [("splitting", theirs, [1, 31, 32])]).status is OK
+    lost = outdone(mine, 31, [("annealing", np.full((30, 1), np.nan), [1])])
+    assert lost.status is FAIL
 
 
 def test_masked_inputs():

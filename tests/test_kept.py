@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from robust import card, keep, kept, need
+from robust import cache, card, keep, kept, need
 from robust.cards import card_of
 from robust.cli import command
 
@@ -14,6 +14,7 @@ from robust.cli import command
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "folder", lambda: tmp_path / "kept")
+    monkeypatch.setattr(cache, "folder", lambda: tmp_path / "jax")
     return tmp_path / "kept"
 
 
@@ -128,13 +129,19 @@ def test_a_folder_that_cannot_be_written_loses_nothing(folder):
         assert Maker()({"scale": 2})["w"][1] == 2
 
 
-def test_the_command_shows_and_forgets(capsys):
+def test_the_command_shows_and_forgets(folder, capsys):
     Maker()({"scale": 2})
+    (folder.parent / "jax").mkdir()
+    program = folder.parent / "jax" / "jit_f-cache"
+    program.write_bytes(bytes(2**20))
     assert command(["cache"]) == 0
-    assert "net" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "net" in said
+    assert "1.0 MiB  1 compiled programs" in said
     assert command(["cache", "--clear"]) == 0
     assert "forgotten" in capsys.readouterr().out
     assert kept.entries() == []
+    assert not program.exists()
 
 
 def test_a_card_is_read_without_making_the_task():
