@@ -20,9 +20,9 @@ from benchmarks._overoptimization_laws import (
 )
 from benchmarks._overoptimization_runs import PENALTIES
 from robust import bootstrap, forms
-from robust.measure.verdict import LEAST_UNITS
 
 MARGIN = 0.1  # base standard deviations of the gold that matter
+_LEAST = 6  # redraws; fewer decide nothing
 
 
 class Claim(NamedTuple):
@@ -69,7 +69,7 @@ def claim(name, finding, measured, values, bound, *, within=False, note="") -> C
         holds = low > -bound and high < bound
         fails = low > bound or high < -bound
     answer = "replicates" if holds else "does not" if fails else "undecided"
-    if len(values) < LEAST_UNITS:
+    if len(values) < _LEAST:
         answer, note = "undecided", "too few redraws to decide"
     return Claim(name, finding, measured, estimate, answer, note)
 
