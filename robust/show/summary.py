@@ -100,6 +100,9 @@ def _tails(study):
     reference = study.reference
     judged = reference.true.shape[1]
     pairs = zip(reference.proxy[:, :judged], reference.true, strict=True)
+    count, least = reference.true.size, tails.LEAST_VALUES
+    if count < least:
+        return f"{count} base draws were judged; it takes {least}"
     try:
         errors = [_scaled(tails.residuals(proxy, true)) for proxy, true in pairs]
         values = [_scaled(true) for true in reference.true]

@@ -139,7 +139,8 @@ def _ratio(values):
 def power_text(curve, at: int = -1) -> str:
     """Power at a checkpoint in words, "at least" where the table ends."""
     more = "at least " if curve.at_least[at] else ""
-    return f"{more}{curve.power[:, at].mean():.1f} nats"
+    power = round(float(curve.power[:, at].mean()), 1) + 0.0  # no minus before a zero
+    return f"{more}{power:.1f} nats"
 
 
 COLUMNS = (
