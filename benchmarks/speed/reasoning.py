@@ -81,8 +81,10 @@ def policy_step(params, num: int):
     bound = {"writer": params, "asked": {}, "price": price}
     target = arms.target_of(bound, shape=arms.shape_of(arm))
     key = jax.random.key(3)
-    state = jax.jit(push.init)(key, target.base.sample(key, num), target)
-    return functools.partial(_wait, jax.jit(push.step), key, state, target)
+    # Not an argument, for a policy's functions are none that jit can take.
+    init, step = (functools.partial(f, target=target) for f in (push.init, push.step))
+    state = jax.jit(init)(key, target.base.sample(key, num))
+    return ready(step, key, state)
 
 
 def _wait(function, *arguments):
