@@ -144,7 +144,7 @@ def binding_replicates() -> Task:
     )
 
 
-@card(data="binding", seconds=5, memory_mb=560, suites=("real",))
+@card(data="binding", seconds=12, memory_mb=960, suites=("real",))
 def binding_proteins(proxy: str = "KLF11_REF_R1", true: str = "ARX_P353R_R1") -> Task:
     """DNA that one transcription factor binds, standing for another's; arbitrary.
 

@@ -84,7 +84,7 @@ def control(key: jax.Array | None = None, seeds: int = 8) -> Task:
     )
 
 
-@card(extra="control", seconds=100, memory_mb=1700, suites=("real",))
+@card(extra="control", seconds=40, memory_mb=1260, suites=("real",))
 def control_truth() -> Task:
     """The same with the environment's own return as the proxy: a control.
 

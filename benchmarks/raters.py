@@ -96,7 +96,7 @@ def raters(
     return _task(score, weights, names, taught, judging)
 
 
-@card(extra="text", seconds=4, memory_mb=510, suites=("real",))
+@card(extra="text", seconds=7, memory_mb=800, suites=("real",))
 def raters_people(key: jax.Array | None = None, seeds: int = 20) -> Task:
     """The same with people as proxy: the mean of five raters, judged by the others.
 

@@ -88,7 +88,7 @@ _SIZES = {
 _NETWORKS = {"p808": dnsmos.p808, "overall": dnsmos.overall}
 
 
-@card(extra="speech", seconds=148, memory_mb=2770, suites=("real",))
+@card(extra="speech", seconds=148, memory_mb=3030, suites=("real",))
 def speech(
     key: jax.Array | None = None,
     seeds: int = 1,
