@@ -195,7 +195,8 @@ def _reason(log: Path) -> str:
     lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
     broken = [line.partition("connection broken by")[2] for line in lines]
     broken = [why.strip(" :'\"") for why in broken if why]
-    if broken:
+    # Else it was reached in the end, and something else went wrong.
+    if broken and any("from versions: none" in line for line in lines):
         return f"pip reached no package index ({broken[-1][:120]})"
     errors = [line for line in lines if line.startswith("ERROR:")]
     told = (errors or [line for line in lines if line] or ["no reason given"])[-1]

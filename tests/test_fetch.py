@@ -103,6 +103,15 @@ def test_an_index_that_does_not_answer_is_the_reason(data, tmp_path, monkeypatch
         fetch.fetch("numbers", say=lambda text: None)
 
 
+def test_a_connection_that_came_back_is_not_the_reason(tmp_path):
+    log = tmp_path / "pip.log"
+    log.write_text(
+        "WARNING: Retrying after connection broken by 'ReadTimeoutError'\n"
+        "ERROR: No matching distribution found for some-data==1.0\n"
+    )
+    assert "No matching distribution" in fetch._reason(log)
+
+
 def test_another_file_of_that_name_is_not_taken(data, monkeypatch):
     declare(monkeypatch, data._replace(sha256="0" * 64))
     with pytest.raises(ValueError, match=rf"another .*its SHA-256 is {data.sha256}"):
