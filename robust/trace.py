@@ -134,7 +134,6 @@ def run(
     else:
         state, look = _restore(resume, open_run, plan, (len(unit), slots))
         looks = [*resume.looks]
-    spent = _spent(attack.cost, plan)
     for done in range(len(looks), len(plan) + 1):
         if on_checkpoint:
             looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]
@@ -144,9 +143,9 @@ def run(
             state, look = _advance(functions, target, rows, state, bounds, **options)
             looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]  # while steps run
             looks.append(jax.tree.leaves(look))
-    stacked = [np.stack(leaves, axis=1) for leaves in zip(*looks, strict=True)]
-    x, proxy, info = jax.tree.unflatten(jax.tree.structure(look), stacked)
-    context = jax.device_get(rows.context)
+    spent = _spent(attack.cost, plan)
+    context = None if rows.context is None else jax.device_get(rows.context)
+    x, proxy, info = jax.tree.unflatten(jax.tree.structure(look), _stack(looks))
     return Trace(x, proxy, info, *spent, unit, context, {"attack": attack.name})
 
 
@@ -212,6 +211,18 @@ def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     begun = steps > 0
     queries = cost.init + cost.queries * steps
     return steps, begun * queries, begun * (cost.first_grads + cost.grads * steps)
+
+
+def _stack(looks: list[list]) -> list[np.ndarray]:
+    """Looks as one array per leaf, `[S, T, ...]`; the last is waited for last."""
+    stacked = [
+        np.empty((len(leaf), len(looks), *leaf.shape[1:]), leaf.dtype)
+        for leaf in looks[-1]
+    ]
+    for t, look in enumerate(looks):
+        for whole, leaf in zip(stacked, look, strict=True):
+            whole[:, t] = leaf
+    return stacked
 
 
 def _look(functions, target, state, key, keep: int):

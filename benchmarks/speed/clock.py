@@ -44,7 +44,7 @@ def in_turn(functions: dict[str, Callable], seconds: float = 15) -> dict[str, Ti
         function()
     found = {name: [] for name in names}
     begun, rounds = time.monotonic(), 0
-    while rounds < 5 or (rounds < 40 and time.monotonic() - begun < seconds):
+    while rounds < 5 or (rounds < 200 and time.monotonic() - begun < seconds):
         for name in names[:: -1 if rounds % 2 else 1]:
             wall, cpu = time.perf_counter(), time.process_time()
             functions[name]()
