@@ -45,6 +45,7 @@ from robust.measure import (
     tails,
     wording,
 )
+from robust.measure.answers import over_answers
 from robust.measure.bank import best_of_n_curve
 from robust.measure.curve import Curve
 from robust.measure.divergence import divergence
@@ -110,6 +111,7 @@ __all__ = [
     "load",
     "monitoring",
     "need",
+    "over_answers",
     "plot",
     "policies",
     "pool",

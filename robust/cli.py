@@ -175,7 +175,8 @@ def curve(
     """Say what best-of-n makes of answers that are scored already: exact curves.
 
     One row per answer. Ties are broken at random, exactly; curves are averaged over
-    prompts, never pooled, with intervals over prompts.
+    prompts, never pooled, with intervals over prompts; of a single prompt, over its
+    answers.
 
     Parameters
     ----------

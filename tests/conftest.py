@@ -1,5 +1,6 @@
 """Strict arrays, and figures that need no screen."""
 
+import gc
 import os
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,8 @@ import jax
 import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# Traces are many small objects that live long: looking through them takes a twentieth.
+gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,8 @@ from robust import Target, Task, bind, gaussian
 from robust.show import summary
 from robust.study import study
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 SMALL = {"seeds": 6, "keep": 64, "draws": 4096, "judged": 4096}
 WEIGHT = jnp.array([1.0, 1.0, 0.0])
 

@@ -12,6 +12,8 @@ import pytest
 from robust import load
 from robust.cli import command
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 TASK = """
 import jax.numpy as jnp
 import numpy as np

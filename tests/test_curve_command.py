@@ -168,13 +168,17 @@ def test_a_proxy_constant_within_some_prompts_goes_on(capsys):
     assert said["true"][-1] > said["true"][0]
 
 
-def test_a_single_prompt_has_no_interval(capsys):
+def test_a_single_prompt_has_intervals_over_its_answers_and_never_decides(capsys):
     table, _ = bank(groups=1)
     save(table.rename({"prompt": "question"}), table["proxy"])
     said = answer(capsys, "bank.csv")
-    assert said["true_low"] == [None] * 7
+    *within, last = zip(said["true_low"], said["true"], said["true_high"], strict=True)
+    assert all(low < true < high for low, true, high in within)
+    assert (last[0], last[2]) == (None, None)  # of all 64 answers: no other choice
     assert (said["verdict"], said["groups"]) == ("undecided", 1)
-    assert "a single prompt has no interval and never decides" in said["summary"]
+    assert said["intervals_over"] == "answers"
+    assert "a single prompt never decides" in said["summary"]
+    assert "95 % intervals over the prompt's answers" in said["notes"][-1]
     assert "(name a column: --group)" in " ".join(said["notes"])
     named = answer(capsys, "bank.csv", "--group", "question")
     assert "--group" not in " ".join(named["notes"])

@@ -14,6 +14,8 @@ from robust.measure import diagnosis
 from robust.measure.diagnosis import Status
 from robust.probe import probe
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 NETS, DIM = 16, 16
 WALL = 1.7  # of the box: about unit deviation
 KEY = jax.random.key(0)

@@ -5,13 +5,8 @@ import pytest
 
 from robust.measure.bank import best_of_n_curve
 from robust.measure.bootstrap import t_interval
-from robust.measure.selection import (
-    gains_by_group,
-    power_by_group,
-    select_best,
-    within_spread,
-    within_std,
-)
+from robust.measure.selection import power_by_group, select_best
+from robust.measure.spread import gains_by_group, within_spread, within_std
 from robust.measure.verdict import Verdict
 from robust.show.sentence import verdict_line
 

@@ -11,6 +11,8 @@ from robust.measure.causes import last_resolved
 from robust.measure.verdict import MARGIN, Reason, Verdict
 from robust.study import study
 
+pytestmark = pytest.mark.usefixtures("compiled_quickly")
+
 DIM = 4
 SMALL = {"seeds": 8, "keep": 64, "draws": 2**14, "judged": 2048}
 

@@ -2,7 +2,7 @@
 
 A unit is a prompt where there are several, else a seed. Slots are never units:
 they depend on each other in most attacks. Of a single prompt the answers are the only
-units there are: `resample` resamples those.
+units there are: see `answers`, and `resample`, which resamples those.
 """
 
 from typing import Any, NamedTuple

@@ -14,8 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from robust.measure.bank import best_of_n_weights, check_bank, check_n
-from robust.measure.bootstrap import Interval
-from robust.measure.selection import within_std
+from robust.measure.spread import within_std
 
 _IN_CACHE = 2**15  # answers resampled together
 _AT_ONCE = 32  # rows of a product that runs at full speed
@@ -44,7 +43,7 @@ def resampled_best_of_n(proxy, true, n, index, plug_in: bool = False) -> Replica
     Args:
       proxy, true: finite scores of the answers to one prompt, `[N]`.
       n: whole numbers from 1 to N, `[A]` or one.
-      index: answers drawn with replacement, `[B, N]`, as `draw_answers`.
+      index: answers drawn with replacement, `[B, N]`, 0 to N - 1.
       plug_in: best of n draws with replacement, (i/N)^n, which is biased, instead of
         the unbiased mean over subsets of n.
 
@@ -81,7 +80,7 @@ def resampled_tilt(proxy, true, inverse_temperature, index) -> Replicates:
       proxy, true: finite scores of the answers to one prompt, `[N]`, at least two.
       inverse_temperature: `[A]`, as `tilt_curve` gives it: in 1/(standard deviation
         of the proxy in the bank itself), the same for all resamples.
-      index: answers drawn with replacement, `[B, N]`, as `draw_answers`.
+      index: answers drawn with replacement, `[B, N]`, 0 to N - 1.
 
     Raises:
       ValueError: as `best_of_n_curve`; an index of another shape.
@@ -146,20 +145,6 @@ def _terms(score, true, strength):
     weight = np.exp(np.outer(place, strength - strongest / 2))
     tilt_score = to_series @ (weight * place[:, None])
     return terms.reshape(2 * num, -1), to_series @ weight, tilt_score
-
-
-def draw_answers(size: int, resamples: int = 1000, seed: int = 0) -> np.ndarray:
-    """Draw `[resamples, size]` answers with replacement."""
-    return np.random.default_rng(seed).integers(0, size, (resamples, size))
-
-
-def percentile_interval(point, replicates, coverage: float = 0.95) -> Interval:
-    """Bound a figure of one prompt, `[A]`, by the percentiles of `[B, A]` replicates.
-
-    Reference: Efron 1979, Annals of Statistics 7:1.
-    """
-    tail = (1 - coverage) / 2
-    return Interval(point, *np.quantile(replicates, [tail, 1 - tail], axis=0))
 
 
 def _check(proxy, true, index):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from robust.measure.answers import over_answers
 from robust.measure.bank import (
     BestOfN,
     best_of_n_curve,
@@ -14,6 +15,7 @@ from robust.measure.bank import (
 from robust.measure.bootstrap import Interval, t_interval
 from robust.measure.bounds import guaranteed, guaranteed_by_proxy
 from robust.measure.divergence import Divergence, divergence
+from robust.measure.spread import gains_by_group, within_correlation, within_spread
 from robust.measure.within import Ranking, ranking_within
 
 _MOST_UNITS = 4096  # above it groups are merged: sign flips take 4,096 floats a unit
@@ -27,12 +29,13 @@ class Selection(NamedTuple):
 
     Attributes:
       curve: at n = 1, the base, and every n that was asked for or that the verdict
-        is read at, `[A]`.
+        is read at, `[A]`; of a single group with intervals over its answers.
       asked: positions in the curve of what was asked for.
       read: positions in the curve that the verdict is read at: n = 1, 2, 4, ... and
         the largest that was asked for (at least 2).
       proxy_gain, true_gain: mean gains over n = 1 with 95 % t intervals over groups,
-        in standard deviations within a group, whose own error is in them, `[A]`.
+        or over the answers to a single one, in standard deviations within a group,
+        whose own error is in them, `[A]`.
       true_gains: what each unit contributes to the mean gain, `[U, A]`, see
         `gains_by_group`; a unit is a group, or above 4,096 groups one of 1,024
         random sets of groups, their mean.
@@ -74,7 +77,8 @@ def select_best(proxy, true, group, n=None) -> Selection:
     then gains nothing, and divides nothing by zero. It is estimated from the same
     groups, which every interval and the verdict take into account.
 
-    A group is the unit of every interval. Above 4,096 groups the verdict and the laws,
+    A group is the unit of every interval. A single one never decides: its intervals,
+    see `over_answers`, are of itself. Above 4,096 groups the verdict and the laws,
     though not the gains, are read from the means of 1,024 random sets of groups.
 
     Args:
@@ -106,12 +110,15 @@ def select_best(proxy, true, group, n=None) -> Selection:
     rho = within_correlation(proxy, true, group, scales[1], scales[3])
     safe = _guarantees(gains[0].mean(axis=0), curve.n, rho)
     merged = [_merged(rows) for rows in (*gains, power)]
+    bounded = [t_interval(rows) for rows in gains]
+    if curve.groups == 1:
+        curve, bounded = _with_answers(curve, bounded, proxy, true)
     return Selection(
         curve=curve,
         asked=np.searchsorted(curve.n, asked),
         read=read,
-        proxy_gain=t_interval(gains[0]),
-        true_gain=t_interval(gains[1]),
+        proxy_gain=bounded[0],
+        true_gain=bounded[1],
         true_gains=merged[1],
         proxy_std=scales[1],
         true_std=scales[3],
@@ -128,6 +135,19 @@ def select_best(proxy, true, group, n=None) -> Selection:
         guaranteed=safe[0],
         guaranteed_by_proxy=safe[1],
     )
+
+
+def _with_answers(curve, gains, proxy, true):
+    """A single group's curve and gains with intervals over its answers."""
+    found = over_answers(proxy, true, curve.n)
+    bounds = {
+        f"{name}_{bound}": getattr(getattr(found, name), bound)
+        for name in ("proxy", "true")
+        for bound in ("low", "high")
+    }
+    over = zip(gains, (found.proxy_gain, found.true_gain), strict=True)
+    gains = [Interval(gain.mean, own.low, own.high) for gain, own in over]
+    return curve._replace(**bounds), gains
 
 
 def _guarantees(gain, n, rho):
@@ -174,63 +194,6 @@ def power_by_group(proxy, group, n) -> tuple[np.ndarray, float]:
         surprise = np.broadcast_to(surprise, ranked.shape)
         power[here] = curves_of_sorted(ranked, surprise, n)[1] - 1
     return power, float(tied / len(proxy))
-
-
-def gains_by_group(rows, std, share) -> np.ndarray:
-    """What each group contributes to the mean gain in standard deviations, `[G, A]`.
-
-    The gain is a ratio, E[difference] / s with s² = E[variance], of two means over
-    groups. Its linear part in each group, difference/s - gain (variance/s² - 1)/2,
-    has the ratio as mean exactly, and the ratio's error as standard error (delta
-    method): a t interval of it covers the error of s too.
-
-    Args:
-      rows: means of each group at each n, `[G, A]`; the first is the base.
-      std, share: as `within_spread` gives them.
-
-    Reference: the linearised ratio, Cochran 1977, Sampling Techniques, section 6.
-    """
-    gains = (rows - rows[:, :1]) / (std or 1.0)
-    return gains - gains.mean(axis=0) * (share - 1)[:, None] / 2
-
-
-def within_spread(scores, group) -> tuple[float, np.ndarray]:
-    """Standard deviation within a group, and each group's variance over its square.
-
-    Args:
-      scores: `[rows]`.
-      group: whole numbers 0..G-1, `[rows]`; at least two rows each.
-
-    Returns:
-      the root of the mean over groups of unbiased variances; and those variances over
-      that mean, `[G]`. 0 and ones, exactly, where every group is constant.
-    """
-    size, one = np.bincount(group), np.empty(group.max() + 1)
-    one[group] = scores  # any score of the group: equal ones then cancel exactly
-    left = scores - one[group]
-    scale = max(left.max(), -left.min())
-    if scale == 0:
-        return 0.0, np.ones(len(size))
-    left /= scale  # so that squares neither overflow nor vanish
-    left -= (np.bincount(group, left) / size)[group]
-    squares = np.bincount(group, np.square(left, out=left)) / (size - 1)
-    return float(scale * np.sqrt(squares.mean())), squares / squares.mean()
-
-
-def within_std(scores, group) -> float:
-    """The first of `within_spread`."""
-    return within_spread(scores, group)[0]
-
-
-def within_correlation(proxy, true, group, proxy_std, true_std) -> float:
-    """Mean covariance within a group over both `within_std`; nan where one is 0.
-
-    Read from the variance of the sum of both in these units, which is 2 + 2 rho.
-    """
-    if not proxy_std or not true_std:
-        return float("nan")
-    both = within_std(proxy / proxy_std + true / true_std, group)
-    return float(np.clip(both**2 / 2 - 1, -1, 1))
 
 
 def _ranking(proxy, true, group):

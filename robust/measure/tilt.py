@@ -12,7 +12,7 @@ from robust.measure.bank import (
     rows_by_group,
 )
 from robust.measure.bootstrap import Interval, t_interval
-from robust.measure.selection import within_std
+from robust.measure.spread import within_std
 
 _ENOUGH = 100  # effective answers: the estimate's bias is of the order of 1 in them
 _STRONGEST = 64.0  # inverse temperature up to which the horizon is looked for

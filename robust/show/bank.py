@@ -46,7 +46,10 @@ def notes(selection, scores, laws) -> list[str]:
         where = (
             "" if scores.column else ", all rows answer one (name a column: --group)"
         )
-        lines.append(f"a single prompt{where}: it has no interval and never decides")
+        lines.append(
+            f"a single prompt{where}: brackets say how sure its answers make its own "
+            "curve, nothing of other prompts, and it never decides"
+        )
     if selection.ties:
         lines.append(
             f"{100 * selection.ties:.2g} % of the answers share their proxy score with "
@@ -93,12 +96,12 @@ def _ranking(ranking, groups) -> str:
 
 
 def _units(selection, groups) -> str:
-    over = f"brackets: 95 % intervals over {groups} prompts; " if groups > 1 else ""
+    units = f"{groups} prompts" if groups > 1 else "the prompt's answers"
     read = ", ".join(str(n) for n in selection.curve.n[selection.read])
     return (
-        f"{over}KL in nats; sd: standard deviations of an answer within its prompt "
-        f"(proxy {selection.proxy_std:.3g}, true {selection.true_std:.3g}); verdict "
-        f"read at n = {read}"
+        f"brackets: 95 % intervals over {units}; KL in nats; sd: standard deviations "
+        f"of an answer within its prompt (proxy {selection.proxy_std:.3g}, true "
+        f"{selection.true_std:.3g}); verdict read at n = {read}"
     )
 
 
@@ -172,6 +175,7 @@ def record(selection, scores, laws) -> dict:
         "ties": selection.ties,
         **_ranking_record(selection.ranking),
         "groups": curve.groups,
+        "intervals_over": "prompts" if curve.groups > 1 else "answers",
         "answers": int(scores.size.sum()),
         "answers_least": int(scores.size.min()),
         "answers_most": int(scores.size.max()),

@@ -72,7 +72,7 @@ def plot(curves: Curve | Sequence[Curve], *, expected=None, guaranteed=None, tit
 
 
 def plot_bank(selection, *, title="", laws=None):
-    """Draw what best-of-n makes of a score bank, with 95 % bands over prompts.
+    """Draw what best-of-n makes of a score bank, with 95 % bands over its prompts.
 
     Left, both against n: solid the true value, dotted the proxy. Right, the true
     value against the proxy's gain: on the diagonal the proxy keeps its promise,
@@ -105,7 +105,8 @@ def plot_bank(selection, *, title="", laws=None):
         _guaranteed(right, proxy.mean, safe, colour)
         _promise(right)
         groups = selection.curve.groups
-        bands = f"95 % bands over {groups} prompts" if groups > 1 else "one prompt"
+        over = f"{groups} prompts" if groups > 1 else "the answers to one prompt"
+        bands = f"95 % bands over {over}"
         figure.suptitle(f"{title}{' · ' if title else ''}{bands}", fontsize=11.5)
     return figure
 
@@ -142,7 +143,7 @@ def _against_gain(axes, curve: Curve, colour: str) -> None:
 def band(axes, x, interval, colour, line, label) -> None:
     """Draw a mean with the band of its interval, where there is one."""
     axes.plot(x, interval.mean, line, color=colour, label=label, linewidth=1.8)
-    if np.isfinite(interval.low).all():
+    if np.isfinite(interval.low).any():
         axes.fill_between(
             x, interval.low, interval.high, color=colour, alpha=0.16, linewidth=0
         )

@@ -75,7 +75,7 @@ def _reason(selection) -> str:
     reason = Reason(int(d.reason))
     if reason is Reason.FEW_UNITS:
         if groups == 1:
-            return "a single prompt has no interval and never decides"
+            return "a single prompt never decides"
         return f"{groups} prompts never decide, score at least {LEAST_UNITS}"
     if reason is Reason.LITTLE_POWER:
         remedies = []
