@@ -1,5 +1,6 @@
 """Climb the proxy's gradient in the space of legal inputs."""
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -27,7 +28,7 @@ class State(NamedTuple):
 def gradient_ascent(
     learning_rate: float | None = None,
     *,
-    optimizer: optax.GradientTransformation | str = _ADAM,
+    optimizer: optax.GradientTransformation | str | None = None,
     radius: float = float("inf"),
     norm: str = "linf",
     restarts: int = 1,
@@ -42,23 +43,26 @@ def gradient_ascent(
     Args:
       learning_rate: multiplies the optimizer's update, in units of the input, by
         default 0.02; with "auto", the first step, by default 1.
-      optimizer: any optax transformation that minimises, made with step size 1;
-        make it once, since another object is another program. Or "auto": steps along
-        the sign of the gradient ("linf") or along the gradient, which need no step
-        size: the first is twice the radius, without one twice the base draws'
-        standard deviation, and each slot halves its own where it stops climbing.
-        In an l2 or l1 ball take "auto" or `optax.sgd(1.0)`: Adam's steps, alike in
-        all coordinates, end beside the best point of such a ball.
+      optimizer: "auto": steps along the sign of the gradient ("linf") or along the
+        gradient, which need no step size: the first is twice the radius, without one
+        twice the base draws' standard deviation, and each slot halves its own where it
+        stops climbing. Or any optax transformation that minimises and asks for no
+        value_fn, made with step size 1; make it once, since another object is another
+        program. Default: "auto", or Adam where a learning rate is given. In an l2 or
+        l1 ball Adam's steps, alike in all coordinates, end beside the best point:
+        take "auto" or `optax.sgd(1.0)` there.
       radius: of the ball, in units of the input; default none.
       norm: "linf" (largest coordinate), "l2" (Euclidean) or "l1" (sum of absolute
         values), over the whole input.
       restarts: share the steps out among so many climbs, each from a fresh base
-        draw; slots keep the best input of all of them.
+        draw; slots keep the best input of all of them. More than one is another
+        program.
       steps: last checkpoint; the others lie at 1, 2, 5, 10, 20, 50, ... below it,
         at half of it, and at the end of the first climb.
 
     Raises:
-      ValueError: an unknown norm or optimizer, or a number that is not positive.
+      ValueError: an unknown norm or optimizer, an optimizer that evaluates the proxy
+        itself, or a number that is not positive.
 
     Reference: Madry et al. 2018, arXiv:1706.06083 (projected gradient descent);
     "auto": Croce & Hein 2020, arXiv:2003.01690 (Auto-PGD); "l1": Duchi et al. 2008.
@@ -67,6 +71,9 @@ def gradient_ascent(
         raise ValueError(f"norm is {norm!r}; give 'linf', 'l2' or 'l1'")
     if isinstance(optimizer, str) and optimizer != "auto":
         raise ValueError(f"optimizer is {optimizer!r}; give 'auto' or optax's own")
+    if optimizer is None:
+        optimizer = "auto" if learning_rate is None else _ADAM
+    _check_asks(optimizer)
     if learning_rate is None:
         learning_rate = 1.0 if optimizer == "auto" else 0.02
     named = {
@@ -89,6 +96,29 @@ def gradient_ascent(
         needs=frozenset({"continuous", "gradient"}),
         name="gradient_ascent",
     )
+
+
+@functools.cache
+def _check_asks(optimizer) -> None:
+    """Refuse an optimizer that wants more than value and gradient."""
+    if optimizer == "auto":
+        return
+    try:
+        jax.eval_shape(
+            lambda x: _update(optimizer, x.sum(), x, optimizer.init(x), x), jnp.ones(2)
+        )
+    except TypeError as error:
+        raise ValueError(
+            f"the optimizer does not run on values and gradients alone ({error}); give "
+            "one without a line search, which would spend queries that nobody counts"
+        ) from None
+
+
+def _update(optimizer, value, grad, memory, x):
+    """One update of one slot; some optimizers read the value that they minimise."""
+    if isinstance(optimizer, optax.GradientTransformationExtraArgs):
+        return optimizer.update(grad, memory, x, value=value, grad=grad)
+    return optimizer.update(grad, memory, x)
 
 
 def _score_and_grad(target, x):
@@ -125,7 +155,8 @@ def _step(numbers, key, state, target, *, optimizer, norm, restarts):
         x = auto_pgd.move(memory, x, ascent, legal, norm)
     else:
         descent = jax.tree.map(jnp.negative, ascent)
-        update, memory = jax.vmap(optimizer.update)(descent, memory, x)
+        update = jax.vmap(functools.partial(_update, optimizer))
+        update, memory = update(-state.score, descent, memory, x)
         x = legal(jax.tree.map(lambda x, u: x + learning_rate * u, x, update))
     anew = (t > 0) & (t % climb == 0)
     if restarts > 1:

@@ -1,5 +1,8 @@
 """The strongest of all attacks that apply, slot by slot, at matched cost."""
 
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
 import jax
@@ -8,6 +11,10 @@ import jax.numpy as jnp
 from robust import Attack, Cost, bind, choose, finite_or_worst, round_steps
 
 _CONTINUOUS = frozenset({"continuous", "gradient", "move", "log_prob"})
+_USUAL = (
+    "annealing", "best_of_n", "evolution", "genetic", "gradient_ascent", "langevin",
+    "splitting", "square", "tempering", "token_search",
+)  # fmt: skip
 
 
 class State(NamedTuple):
@@ -17,39 +24,61 @@ class State(NamedTuple):
     winner: jax.Array  # [M] which attack found it, -1 for the base draw
 
 
-def worst_case(offers: frozenset[str] = _CONTINUOUS, *, steps: int = 40) -> Attack:
+def worst_case(
+    offers: frozenset[str] = _CONTINUOUS,
+    *,
+    attacks: Mapping[str, Mapping[str, Any]] | None = None,
+    steps: int = 40,
+) -> Attack:
     """Run every attack that applies side by side and keep the best input of each slot.
 
     One step gives each attack as many of its own steps as cost what the dearest
     spends in one, a gradient counted as two queries. A slot holds the input with the
-    highest score that any attack has shown there; `info["won_NAME"]` is the share of
-    slots that NAME holds. The winner is picked by the proxy alone, so judged values
-    need no correction for the picking; a winner picked by its true value does: see
-    `robust.strongest`.
+    highest score that any attack has shown there: `info["winner"]` says whose it is,
+    `[M]`, by its place among the names of `info["won_NAME"]`, -1 for the base draw;
+    those are shares of the slots. The winner is picked by the proxy alone, so judged
+    values need no correction for the picking; a winner picked by its true value does:
+    see `robust.strongest`.
 
     Args:
       offers: what the target offers, from `robust.capabilities`; by default a
         continuous one with gradients. It decides which attacks take part.
+      attacks: name -> options, such as the radius that all have to keep: only these
+        take part, all for as long, and in as many slots as the fewest asked for.
+        Default: the searches of this package as they come, less those that repeat
+        another (`quantilizer`, `beam`) or tune a policy (`policy_gradient`).
       steps: the last checkpoint; the others as `robust.round_steps`.
 
     Raises:
-      ValueError: `steps` below 1.
+      ValueError: `steps` below 1; a name that is not installed; none applies.
 
     Reference: Croce & Hein 2020, arXiv:2003.01690 (an ensemble of unlike attacks,
     worst case per input).
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; give a whole number above zero")
-    parts = [part for part in _all() if part.needs <= offers]
-    spent = [part.cost.queries + 2 * part.cost.grads for part in parts]
+    wanted = {name: {} for name in _USUAL} if attacks is None else attacks
+    made = {name: _make(name, options) for name, options in wanted.items()}
+    made = {name: part for name, part in made.items() if part.needs <= offers}
+    if not made:
+        raise ValueError(
+            f"none of {', '.join(wanted) or 'no attacks'} fits a target that offers "
+            f"{', '.join(sorted(offers)) or 'nothing'}; name others"
+        )
+    spent = [part.cost.queries + 2 * part.cost.grads for part in made.values()]
     turns = tuple(max(1, round(max(spent) / one)) for one in spent)
-    pairs = list(zip(turns, parts, strict=True))
+    pairs = [
+        (many, _make(name, wanted[name], steps=many * steps))
+        for many, name in zip(turns, made, strict=True)
+    ]
+    parts = [part for _, part in pairs]
     functions = tuple(tuple(part[:3]) for part in parts)
+    climbers = sum(part.cost.grads > 0 for part in parts)
     return Attack(
         init=bind(_init, functions),
         step=bind(_step, functions, turns=turns),
         sample=bind(_sample),
-        info=bind(_info, names=tuple(part.name for part in parts)),
+        info=bind(_info, names=tuple(made), families=(climbers, len(parts) - climbers)),
         cost=Cost(
             init=1 + sum(part.cost.init for part in parts),
             queries=sum(n * part.cost.queries for n, part in pairs) + len(parts),
@@ -59,28 +88,21 @@ def worst_case(offers: frozenset[str] = _CONTINUOUS, *, steps: int = 40) -> Atta
         steps=round_steps(steps),
         needs=frozenset().union(*(part.needs for part in parts)),
         name="worst_case",
-        slots=512,
+        slots=min(options.get("slots", 512) for options in wanted.values()),
     )
 
 
-def _all() -> list[Attack]:
-    from attacks.annealing import annealing
-    from attacks.best_of_n import best_of_n
-    from attacks.evolution import evolution
-    from attacks.genetic import genetic
-    from attacks.gradient_ascent import gradient_ascent
-    from attacks.langevin import langevin
-    from attacks.splitting import splitting
-    from attacks.square import square
-    from attacks.tempering import tempering
-    from attacks.token_search import token_search
-
-    # Quantilizer and beam repeat splitting and genetic; a policy is no input search.
-    makers = (
-        annealing, best_of_n, evolution, genetic, gradient_ascent, langevin, splitting,
-        square, tempering, token_search,
-    )  # fmt: skip
-    return [make() for make in makers]
+def _make(name: str, options: Mapping[str, Any], **budget) -> Attack:
+    """Make an installed attack, by options and, where it has a schedule, its length."""
+    installed = entry_points(group="robust.attacks")
+    if name not in installed.names or name == "worst_case":
+        raise ValueError(
+            f"attacks names {name!r}; give names of installed attacks, not worst_case"
+        )
+    factory = installed[name].load()
+    known = inspect.signature(factory).parameters
+    options = {k: v for k, v in options.items() if k not in ("steps", "slots")}
+    return factory(**options, **{k: v for k, v in budget.items() if k in known})
 
 
 def _init(functions, key, z, target):
@@ -115,5 +137,6 @@ def _sample(key, state, target):
     return state.x
 
 
-def _info(key, state, target, *, names):
-    return {f"won_{name}": (state.winner == i).mean() for i, name in enumerate(names)}
+def _info(key, state, target, *, names, families):
+    won = {f"won_{name}": (state.winner == i).mean() for i, name in enumerate(names)}
+    return {**won, "winner": state.winner, "families": jnp.asarray(families)}

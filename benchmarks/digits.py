@@ -109,6 +109,11 @@ def digits(
             "judge": functools.partial(_judge_fact, judge, parts, concept),
         },
         render=_images,
+        attacks={
+            "best_of_n": {},
+            "splitting": {},
+            "gradient_ascent": {"learning_rate": 0.02},
+        },
         judges={name: judge.alone(name) for name in judge.names},
     )
 

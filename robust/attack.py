@@ -46,8 +46,9 @@ class Attack(NamedTuple):
       sample: `(key, state, target) -> x`, look without pushing; exchangeable over
         slots, never sorted.
       info: `(key, state, target) -> dict` of arrays, read once per checkpoint.
-        Reserved names, in nats: `kl`, `level`, `power`, `tie`; and `chi2`, claimed
-        only by attacks that select by score alone.
+        Reserved names, in nats: `kl`, `level`, `power`, `tie`; `chi2`, claimed only
+        by attacks that select by score alone; and `families`, `[2]`, how many searches
+        with and without gradients an attack made of others runs.
       cost: what is spent per slot.
       steps: natural checkpoints.
       needs: among "gradient", "continuous", "tokens", "embedding", "move",
@@ -94,35 +95,27 @@ class NeedsError(ValueError):
     """An attack needs something that the target does not offer."""
 
 
-_LACK = {
-    "gradient": (
-        "the proxy is not differentiable in its inputs",
-        "use a black-box attack, such as splitting or best_of_n",
-    ),
-    "continuous": (
-        "its inputs are not floats",
-        "use an attack that moves within the base, such as splitting or best_of_n",
-    ),
-    "tokens": (
-        "its inputs are not integer tokens",
-        "use gradient_ascent, splitting or best_of_n",
-    ),
+_LACK = {  # of each need: why a target lacks it, and how to offer it
+    "gradient": ("the proxy is not differentiable in its inputs", ""),
+    "continuous": ("its inputs are not floats", ""),
+    "tokens": ("its inputs are not integer tokens", ""),
     "embedding": (
         "its proxy shows no differentiable embedding of tokens [num, length]",
-        "give robust.Embedded(table, head), or use genetic, beam or splitting",
+        ", or give robust.Embedded(table, head)",
     ),
     "move": (
-        "its base has no move that leaves it invariant",
-        "use best_of_n, or give Base(move=...)",
+        "its base has no move that leaves it invariant", ", or give Base(move=...)",
     ),
-    "log_prob": (
-        "its base has no log_prob",
-        "use splitting or best_of_n, or give Base(log_prob=...)",
-    ),
+    "log_prob": ("its base has no log_prob", ", or give Base(log_prob=...)"),
     "policy": (
-        "its base is not a tunable policy",
-        "use splitting or best_of_n, or build the base with robust.tunable",
+        "its base is not a tunable policy", ", or build the base with robust.tunable",
     ),
+}  # fmt: skip
+_INSTEAD = {  # what runs where its needs are met, the strongest first
+    "gradient_ascent": {"continuous", "gradient"},
+    "token_search": {"tokens", "embedding"},
+    "splitting": {"move"},
+    "best_of_n": set(),
 }
 
 
@@ -138,10 +131,12 @@ def check_needs(attack: Attack, target: Target) -> None:
             f"attack {attack.name} needs {sorted(unknown)}; "
             f"needs are among {', '.join(_LACK)}"
         )
-    missing = sorted(attack.needs - capabilities(target))
+    offers = capabilities(target)
+    missing = sorted(attack.needs - offers)
     if missing:
-        reason, alternative = _LACK[missing[0]]
+        reason, remedy = _LACK[missing[0]]
+        instead = [name for name, needs in _INSTEAD.items() if needs <= offers]
         raise NeedsError(
             f"{attack.name} needs '{missing[0]}', which this target lacks: "
-            f"{reason}; {alternative}"
+            f"{reason}; use {' or '.join(instead[:2])}{remedy}"
         )

@@ -22,7 +22,8 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
       the findings of each attack, in the order given.
     """
     gradients = {a.name for a, _, _ in found if a.cost.grads > 0}
-    families = {"gradient" if a.name in gradients else "black box" for a, _, _ in found}
+    ran = {a.name: _families(a, trace) for a, trace, _ in found}
+    families = set().union(*ran.values())
     everyone = [
         (a.name, line.proxy, np.asarray(trace.queries) + 2 * np.asarray(trace.grads))
         for a, trace, line in found
@@ -31,7 +32,9 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
     std, health = reference.scales[1], []
     for (attack, trace, line), again in zip(found, probed.rescored, strict=True):
         uses = attack.name in gradients
+        climbs = ran[attack.name] == {"gradient"}
         claims = bool(np.isfinite(line.kl[:, -1]).all())
+        selects = claims or "power" in trace.info
         spent = float(trace.queries[-1] + 2 * trace.grads[-1])
         health.append([
             *_gradient_checks(trace, probed.slopes if uses else None, reference),
@@ -41,9 +44,9 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
             diagnosis.monotone(line.proxy),
             diagnosis.oscillation(trace.proxy, claims),
             diagnosis.stuck(trace.proxy[:, 0], trace.proxy[:, -1], std, claims),
-            diagnosis.black_box(line.proxy[:, -1] if uses else None, spent, rivals),
+            diagnosis.black_box(line.proxy[:, -1] if climbs else None, spent, rivals),
             diagnosis.outdone(
-                None if uses or claims or "power" in trace.info else line.proxy[:, -1],
+                None if climbs or selects else line.proxy[:, -1],
                 spent, [rival for rival in everyone if rival[0] != attack.name],
             ),
             diagnosis.population(*map(trace.info.get, _POPULATION)),
@@ -55,6 +58,15 @@ def diagnose(found, offers, reference, probed) -> list[list[diagnosis.Finding]]:
             diagnosis.both_families("gradient" in offers, families),
         ])  # fmt: skip
     return health
+
+
+def _families(attack, trace) -> set[str]:
+    """Which kinds of search an attack is, or runs inside."""
+    climbs = attack.cost.grads > 0
+    inside = trace.info.get("families")
+    counts = (climbs, not climbs) if inside is None else inside[0, -1]
+    kinds = zip(("gradient", "black box"), counts, strict=True)
+    return {kind for kind, count in kinds if count}
 
 
 def _gradient_checks(trace, slopes, reference) -> list[diagnosis.Finding]:

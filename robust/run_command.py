@@ -61,7 +61,7 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
         target = resolve(task.target, 0, first)
         offers = capabilities(target)  # which some attacks are made for
         names = attack_names or list(task.attacks) or _usual(offers)
-        attacks = {n: _attack(n, task.attacks.get(n, {}), offers) for n in names}
+        attacks = {n: _attack(n, task, offers) for n in names}
         attacks = _applicable(attacks, target, optional=not attack_names)
         if not attacks:
             raise ValueError(
@@ -74,7 +74,10 @@ def run_task(task_name, attack_names, seeds, key, extra, folder, started) -> Non
             "seeds": seeds,
             "key": key,
             **extra,
-            "options": {n: dict(task.attacks.get(n, {})) for n in attacks},
+            "options": {
+                n: dict(task.attacks.get(n, {}))
+                for n in [*attacks, *(task.attacks if "worst_case" in attacks else ())]
+            },
             **{n: v for n, v in task.settings.items() if n != "seeds"},
             "data": store.data_hash(task.target, task.context),
             "sources": {
@@ -130,11 +133,11 @@ def _usual(offers) -> list[str]:
     return [*_DEFAULT[:2], *search[:1]]
 
 
-def _attack(name: str, options, offers):
-    """Make an attack with the task's options for it."""
+def _attack(name: str, task, offers):
+    """Make an attack with the task's options for it; one made of others, with all."""
     from robust import registry
 
-    options = dict(options)
+    options = dict(task.attacks.get(name, {}))
     slots = options.pop("slots", None)
     known = inspect.signature(registry.find("attack", name)).parameters
     if unknown := options.keys() - known:
@@ -142,7 +145,9 @@ def _attack(name: str, options, offers):
             f"the task gives {name} the options {', '.join(sorted(unknown))}, which it "
             f"does not take; it takes slots, {', '.join(known)}"
         )
-    attack = registry.make("attack", name, offers=offers, **options)
+    parts = {n: o for n, o in task.attacks.items() if n != name}
+    offered = {"offers": offers, "attacks": parts or None, **options}
+    attack = registry.make("attack", name, **offered)
     return attack if slots is None else attack._replace(slots=slots)
 
 

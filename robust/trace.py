@@ -136,12 +136,13 @@ def run(
         looks = [*resume.looks]
     for done in range(len(looks), len(plan) + 1):
         if on_checkpoint:
-            looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]
+            looks[-1] = [np.array(leaf) for leaf in looks[-1]]
             on_checkpoint(Checkpoint(done, plan, jax.tree.leaves(state), [*looks]))
         if done < len(plan):
             bounds = np.asarray(plan[done - 1 : done + 1])
             state, look = _advance(functions, target, rows, state, bounds, **options)
-            looks[-1] = [np.asarray(leaf) for leaf in looks[-1]]  # while steps run
+            # Copied while steps run: a view would hold on to the device's memory.
+            looks[-1] = [np.array(leaf) for leaf in looks[-1]]
             looks.append(jax.tree.leaves(look))
     spent = _spent(attack.cost, plan)
     context = None if rows.context is None else jax.device_get(rows.context)

@@ -34,11 +34,15 @@ def on_host(x):
         ),
         (
             splitting(), Target(total, box(3)._replace(move=None)),
-            "splitting needs 'move'.*no move that leaves it invariant; use best_of_n",
+            "splitting needs 'move'.*no move that leaves it invariant; use gradient",
+        ),
+        (
+            splitting(), Target(on_host, box(3)._replace(move=None)),
+            r"splitting needs 'move'.*; use best_of_n, or give Base\(move=...\)",
         ),
         (
             gradient_ascent(), Target(on_host, box(3)),
-            "gradient_ascent needs 'gradient'.*not differentiable.*such as splitting",
+            "gradient_ascent needs 'gradient'.*not differentiable.*; use splitting or",
         ),
         (
             best_of_n()._replace(needs=frozenset({"luck"})), Target(total, box(3)),

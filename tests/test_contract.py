@@ -8,6 +8,9 @@ from robust.contract import CHECKS, Row
 from robust.contract.targets import aim
 
 TOKENS = capabilities(aim("motif"))
+CHAINS = {name: {} for name in ("annealing", "genetic", "splitting", "token_search")}
+# One step is many of theirs: with all that apply, MALA carries rounding beyond 1e-5.
+CLIMBS = {name: {} for name in ("gradient_ascent", "square", "splitting")}
 
 TABLE = {
     "best_of_n": Row(
@@ -54,8 +57,14 @@ TABLE = {
         {"bowl": 0.94, "rugged": 0.67, "motif": 0.63}, by_rank=False,
     ),
     "worst_case": Row(
-        lambda: attacks.worst_case(TOKENS), lambda: attacks.worst_case(TOKENS),
+        lambda: attacks.worst_case(TOKENS, attacks=CHAINS),
+        lambda: attacks.worst_case(TOKENS, attacks={**CHAINS, "annealing": {"hot": 1}}),
         {"motif": 0.9}, by_rank=False, steps=(1, 3),
+    ),
+    "worst_case, continuous": Row(
+        lambda: attacks.worst_case(attacks=CLIMBS),
+        lambda: attacks.worst_case(attacks={**CLIMBS, "square": {"radius": 0.2}}),
+        {"bowl": 0.95, "rugged": 0.6}, by_rank=False, steps=(1, 3),
     ),
     "beam": Row(
         lambda: attacks.beam(), lambda: attacks.beam(branches=2, scale=0.1),
@@ -94,7 +103,10 @@ def test_every_attack_has_a_row():
 
 
 # Second rows of one attack, and the attack made of all others: `pytest -m slow`.
-SLOW = {"gradient_ascent, auto", "langevin, hmc", "policy_gradient, grpo", "worst_case"}
+SLOW = {
+    "gradient_ascent, auto", "langevin, hmc", "policy_gradient, grpo", "worst_case",
+    "worst_case, continuous",
+}  # fmt: skip
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name
     for name in TABLE

@@ -127,6 +127,11 @@ def use_the_policy(scale, key, state, target):
     return keep_better(state, target, z)
 
 
+def weigh_by_density(scale, key, state, target):
+    dense = jnp.exp(target.base.log_prob(state.z)).mean()
+    return climb(scale * dense, key, state, target)
+
+
 def climb_by(key, state, target, *, scale):
     return climb(scale, key, state, target)
 
@@ -158,6 +163,16 @@ def test_a_broken_promise_is_caught(promise):
     broken = SOUND._replace(make=BROKEN[promise], shares={"bowl": 0.0})
     with pytest.raises((AssertionError, AttributeError)):
         NAMED[promise](broken)
+
+
+@pytest.mark.parametrize(
+    ("step", "needs"), [(climb, ()), (weigh_by_density, ("move",))]
+)
+def test_a_need_that_every_place_meets_is_still_declared(step, needs):
+    make = stepping(step, needs=needs)
+    broken = SOUND._replace(make=make, shares={"bowl": 0.0})
+    with pytest.raises(TypeError, match="'NoneType' object is not callable"):
+        NAMED["its_needs_are_all_it_needs"](broken)
 
 
 def test_a_static_number_is_caught():

@@ -329,6 +329,13 @@ def test_a_floor_needs_a_gain():
     assert numeric_floor(zero, [zero], np.ones(1), np.ones(1)).status is OK
 
 
+def test_undefined_neighbours_are_counted():
+    near = np.array([[[1.0, np.nan, 1.0, 1.0]], [[1.0, np.inf, 1.0, 1.0]]])
+    found = unstable(near, np.ones((1, 4)), [1.0], [1.0])
+    assert (found.status, found.value) == (FAIL, 0.25)
+    assert "not a number at 25.0% of the winners' neighbours" in found.message
+
+
 def test_changes_of_score_are_cut_at_one():
     near = np.array([[[1e6, 0.0, 0.0, 0.0]]])
     found = unstable(near, np.zeros((1, 4)), [1.0], [1.0])

@@ -84,7 +84,7 @@ def test_bad_arguments():
 def test_gradient_breaks_it_and_selection_does_not():
     """The finding that the README shows, with other proxies and other randomness."""
     task = benchmarks.digits(jax.random.key(11), seeds=8)
-    chosen = [attacks.splitting(16), attacks.gradient_ascent()]
+    chosen = [attacks.splitting(16), attacks.gradient_ascent(0.02)]
     found = study(
         task, chosen, key=jax.random.key(7), seeds=8, draws=2**15, judged=1024
     )

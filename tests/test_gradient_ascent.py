@@ -201,11 +201,46 @@ def test_its_diagnosis_knows_what_steps_and_restarts_can_do():
     assert diagnosed(waves, gaussian(5), **climbs)[1] == "WARN"
 
 
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+@pytest.mark.parametrize("unit", [1e-3, 1.0, 1e3])
+def test_by_default_it_needs_no_step_size(norm, unit):
+    """In any ball and any unit it reaches a linear proxy's optimum: the dual norm."""
+    dual = {"linf": 1, "l2": 2, "l1": np.inf}[norm]
+    best = np.linalg.norm(WEIGHTS, dual)
+    proxy = bind(linear, jnp.asarray(WEIGHTS / unit))
+    attack = gradient_ascent(radius=0.5 * unit, norm=norm, steps=50)
+    trace = push(attack, proxy, gaussian(5, std=unit))
+    gain = trace.proxy[:, -1] - trace.proxy[:, 0]
+    np.testing.assert_allclose(gain, 0.5 * best, rtol=1e-3)
+
+
+def test_a_learning_rate_is_adams():
+    proxy, base = bind(linear, jnp.asarray(WEIGHTS)), gaussian(5)
+    x = push(gradient_ascent(0.1, steps=1), proxy, base).x
+    wanted = np.broadcast_to(0.1 * np.sign(WEIGHTS), x[:, 0].shape)
+    np.testing.assert_allclose(x[:, -1] - x[:, 0], wanted, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["polyak_sgd", "sm3", "lion", "adafactor", "rprop"])
+def test_optimizers_of_every_kind_climb(name):
+    """Those that read the value, keep factored states, or take signs."""
+    made = getattr(optax, name)
+    optimizer = made() if name in ("polyak_sgd", "adafactor") else made(1.0)
+    bowl = bind(quadratic, jnp.ones(5))
+    trace = push(gradient_ascent(0.1, optimizer=optimizer, steps=40), bowl, gaussian(5))
+    start, end = trace.proxy[:, 0].mean(), trace.proxy[:, -1].mean()
+    assert end > 0.5 * start  # the optimum is 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"norm": "l3"}, "norm is 'l3'; give 'linf', 'l2' or 'l1'"),
         ({"optimizer": "sgd"}, "optimizer is 'sgd'; give 'auto' or optax's own"),
+        (
+            {"optimizer": optax.lbfgs()},
+            "does not run on values and gradients alone .*'value_fn'.*a line search",
+        ),
         ({"restarts": 0}, "restarts is 0; give a number above zero"),
         ({"radius": -1.0}, "radius is -1.0; give a number above zero"),
     ],

@@ -92,9 +92,21 @@ def test_tail_of_a_gaussian(deep, steps, nats):
     Standard error of -ln P after K levels that N particles pass with shares p_k:
     sqrt(sum (1 - p_k) / (N p_k)).
     """
-    power, level = deep.info["power"][:, steps], deep.info["level"][:, steps]
+    assert_tail(deep, steps, nats)
+
+
+@pytest.mark.slow
+def test_tail_beyond_a_hundred_nats():
+    proxy = bind(linear, jnp.sqrt(jnp.array([0.5, 0.5])), jnp.array(jnp.inf))
+    trace = push(proxy, gaussian(2), 190, seeds=10, slots=8192)
+    for steps, nats in ((145, 100.5), (190, 132)):
+        assert_tail(trace, steps, nats)
+
+
+def assert_tail(trace, steps, nats):
+    power, level = trace.info["power"][:, steps], trace.info["level"][:, steps]
     truth = -stats.norm.logsf(level.astype(float))
-    share = deep.info["survivors"][:, 1 : steps + 1]
+    share = trace.info["survivors"][:, 1 : steps + 1]
     error = np.sqrt(((1 - share) / (8192 * share)).sum(axis=1))
     assert np.all(np.abs(truth - nats) < 1)
     assert np.all(np.abs(power - truth) <= 4 * error)

@@ -239,7 +239,7 @@ def on_host(rows):
         ),
         (
             token_search(), Target(lambda x: x.sum(axis=1), box(3)),
-            "token_search needs 'embedding'.*use genetic, beam or splitting",
+            "token_search needs 'embedding'.*use gradient_ascent or splitting, or give",
         ),
         (
             gradient_ascent(), Target(Embedded(jnp.eye(4), on_host), tokens(3, 4)),

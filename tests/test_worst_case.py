@@ -5,8 +5,11 @@ import numpy as np
 import pytest
 
 import attacks
-from robust import Target, bind, capabilities, run, tokens
+from robust import Target, Task, bind, capabilities, gaussian, run, tokens
 from robust.cli import command
+from robust.measure.diagnosis import Status
+from robust.show.summary import lines
+from robust.study import study
 
 pytestmark = pytest.mark.usefixtures("compiled_quickly")
 
@@ -56,16 +59,74 @@ def run_info(attack):
 
 
 def test_costs_match():
-    """Each part spends, in one step, as near as may be to what the dearest does."""
-    offers = frozenset({"move"})
-    attack = attacks.worst_case(offers)
-    parts = [make() for make in (attacks.annealing, attacks.best_of_n, attacks.genetic,
-                                 attacks.splitting, attacks.tempering)]  # fmt: skip
-    spent = [part.cost.queries for part in parts]
-    turns = [max(1, round(max(spent) / one)) for one in spent]
-    want = sum(n * one for n, one in zip(turns, spent, strict=True)) + len(parts)
-    assert attack.cost.queries == want
+    """Each part spends as near as whole steps allow to what the dearest does in one.
+
+    So within half of one of its own steps; and the counts of all are the whole's.
+    """
+    names = ("annealing", "best_of_n", "genetic", "splitting", "tempering")
+    attack = attacks.worst_case(frozenset({"move"}))
+    parts = {name: getattr(attacks, name)().cost.queries for name in names}
+    alone = {
+        name: attacks.worst_case(attacks={name: {}, "tempering": {}}).cost.queries
+        for name in names
+    }
+    dearest = max(parts.values())
+    shares = {name: total - 2 - dearest for name, total in alone.items()}
+    shares["tempering"] = dearest  # which stands beside itself once
+    for name, own in parts.items():
+        assert abs(shares[name] - dearest) <= own / 2, name
+    assert attack.cost.queries == sum(shares.values()) + len(parts)
     assert attack.cost.grads == attack.cost.first_grads == 0
+
+
+def test_parts_keep_the_radius_they_are_given():
+    start = {"radius": 0.3}
+    attack = attacks.worst_case(attacks={
+        "gradient_ascent": {**start, "slots": 16}, "square": start,
+    }, steps=3)  # fmt: skip
+    target = Target(bind(lambda x: x.sum(axis=1)), gaussian(4))
+    trace = run(attack, target, jax.random.key(0), seeds=2, slots=16, keep=16)
+    moved = np.abs(trace.x - trace.x[:, :1]).max()
+    assert 0.29 < moved <= 0.3 + 1e-6
+    assert attack.slots == 16
+
+
+def test_winners_are_named_by_slot(trace):
+    names = [k for k in trace.info if k.startswith("won_")]
+    winner = trace.info["winner"]
+    assert winner.shape == trace.proxy.shape
+    for place, name in enumerate(names):
+        share = (winner == place).mean(axis=2)
+        np.testing.assert_allclose(trace.info[name], share, atol=1e-6)
+    np.testing.assert_array_equal(winner[:, 0], -1)
+
+
+def test_a_lone_worst_case_is_both_families():
+    """And no black box can show up a climb that it stands beside."""
+    target = Target(bind(lambda x: x.sum(axis=1)), gaussian(3))
+    task = Task(target, judge=lambda x: x.sum(axis=1))
+    both = attacks.worst_case(attacks={"gradient_ascent": {}, "best_of_n": {}}, steps=4)
+    small = {"seeds": 6, "keep": 16, "draws": 1024, "judged": 512, "table": False}
+    found = study(task, [both], key=jax.random.key(0), **small)
+    findings = {f.check: f for f in found.results[0].findings}
+    assert findings["both families"].status is Status.OK
+    assert findings["black box beats gradient"].status is Status.EXEMPT
+    (line,) = (one for one in lines(found) if one.startswith("who found"))
+    assert "of worst_case: gradient_ascent 100%" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attacks": {"worst_case": {}}}, "attacks names 'worst_case'; give names of"),
+        ({"attacks": {"luck": {}}}, "attacks names 'luck'; give names of installed"),
+        ({"attacks": {}}, "none of no attacks fits a target that offers continuous"),
+        ({"attacks": {"token_search": {}}}, "none of token_search fits a target that"),
+    ],
+)
+def test_parts_that_cannot_run_are_named(options, message):
+    with pytest.raises(ValueError, match=message):
+        attacks.worst_case(**options)
 
 
 def test_steps_must_be_positive():

@@ -22,7 +22,7 @@ from robust.contract.harness import (
 from robust.contract.targets import PLACES, aim
 from robust.measure.pressure import donsker_varadhan
 from robust.measure.realised import rank_nats
-from robust.target import capabilities
+from robust.target import Target, capabilities
 
 
 def jit_and_eager_agree(row: Row) -> None:
@@ -52,8 +52,9 @@ def it_spends_what_it_declares(row: Row) -> None:
 
 
 def its_needs_are_all_it_needs(row: Row) -> None:
-    """Wherever its needs are met its functions at least trace."""
+    """Wherever its needs are met its functions at least trace, and with no more."""
     attack = row.make()
+    undeclared = {"move", "log_prob", "policy"} - attack.needs
 
     def once(key, target):
         z = target.base.sample(key, SLOTS)
@@ -61,10 +62,14 @@ def its_needs_are_all_it_needs(row: Row) -> None:
         return attack.sample(key, state, target), attack.info(key, state, target)
 
     for place in PLACES:
-        met = attack.needs <= capabilities(aim(place))
+        target = aim(place)
+        met = attack.needs <= capabilities(target)
         assert met or place not in row.shares, f"{place} lacks what it needs"
         if met:
-            jax.eval_shape(functools.partial(once, target=aim(place)), KEY)
+            base = target.base._replace(**dict.fromkeys(undeclared))
+            jax.eval_shape(
+                functools.partial(once, target=Target(target.proxy, base)), KEY
+            )
 
 
 def candidates_keep_their_form_and_stay_legal(row: Row) -> None:
@@ -152,22 +157,14 @@ def a_seed_stands_alone(row: Row) -> None:
     """A lone seed agrees with the batch: 1e-5 after a step, all bits one by one.
 
     XLA may pick other kernels for another number of seeds; `run(deterministic=True)`
-    maps over them one by one, as here.
+    maps over them one by one.
     """
-    attack, target = row.make(), aim(row.home)
-
-    def one(key):
-        start, begin, go, look = jax.random.split(key, 4)
-        z = target.base.sample(start, SLOTS)
-        state = attack.step(go, attack.init(begin, z, target), target)
-        return attack.sample(look, state, target), attack.info(look, state, target)
-
-    keys = jax.random.split(KEY, SEEDS)
-    one_by_one = functools.partial(jax.lax.map, one)
-    lone = jax.jit(one_by_one)(keys[:1])
-    for spread, rtol in ((jax.vmap(one), 1e-5), (one_by_one, 0.0)):
-        batch = jax.jit(spread)(keys)
-        assert_same(lone, jax.tree.map(lambda a: a[:1], batch), rtol=rtol)
+    drive = functools.partial(push, row, row.home, steps=(1,))
+    alone = drive(seeds=1, deterministic=True)
+    for batch, rtol in ((drive(), 1e-5), (drive(deterministic=True), 0.0)):
+        for part in ("x", "proxy", "info"):
+            first = jax.tree.map(lambda a: a[:1], getattr(batch, part))
+            assert_same(getattr(alone, part), first, rtol=rtol)
 
 
 def other_numbers_are_the_same_program(row: Row) -> None:

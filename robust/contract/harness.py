@@ -49,7 +49,10 @@ def _traced(inner, *args, part):
     return inner(*args)
 
 
-def push(row: Row, place: str, *, other=False, steps=None, **weights):
+def push(
+    row: Row, place: str, *, other=False, steps=None, seeds=SEEDS, deterministic=False,
+    **weights,
+):  # fmt: skip
     """Run an attack whose four functions count how often Python passes through."""
     attack = row.other() if other else row.make()
 
@@ -62,7 +65,8 @@ def push(row: Row, place: str, *, other=False, steps=None, **weights):
     )  # fmt: skip
     return run(
         watched, aim(place, **weights), KEY,
-        steps=steps or row.steps, seeds=SEEDS, slots=SLOTS, keep=SLOTS,
+        steps=steps or row.steps, seeds=seeds, slots=SLOTS, keep=SLOTS,
+        deterministic=deterministic,
     )  # fmt: skip
 
 

@@ -21,10 +21,10 @@ def lines(study) -> list[str]:
     return [
         line
         for line in (
-            _strongest_line(study), _pairs_line(study), _base_line(study),
-            _tail_line(study), _hedge_line(study), *_guarantee_lines(study),
-            *_law_lines(study), *_handle_lines(study), *_regret_lines(study),
-            _shared_line(study),
+            _strongest_line(study), *_winner_lines(study), _pairs_line(study),
+            _base_line(study), _tail_line(study), _hedge_line(study),
+            *_guarantee_lines(study), *_law_lines(study),
+            *_handle_lines(study), *_regret_lines(study), _shared_line(study),
         )
         if line
     ]  # fmt: skip
@@ -46,6 +46,22 @@ def _strongest_line(study) -> str:
         f"other {found.units} the true value drops by {triple(found.drop)} sd and ends "
         f"at {triple(found.end)}"
     )
+
+
+def _winner_lines(study) -> list[str]:
+    """Whose the best inputs are, of each attack that is made of others."""
+    lines = []
+    for result in study.results:
+        shares = {
+            name.removeprefix("won_"): values[:, -1].mean()
+            for name, values in result.trace.info.items()
+            if name.startswith("won_")
+        }
+        ordered = sorted(shares, key=shares.get, reverse=True)
+        if ordered:
+            found = ", ".join(f"{name} {shares[name]:.0%}" for name in ordered)
+            lines.append(f"who found the inputs of {result.name}: {found}")
+    return lines
 
 
 def _pairs(study):

@@ -169,7 +169,7 @@ def black_box(gradient_gain, gradient_queries, rivals) -> Finding:
 
     Args:
       gradient_gain: proxy gain at the last checkpoint, `[S]`; None for an attack that
-        uses no gradient.
+        does not rest on gradients alone.
       gradient_queries: its cost per slot (a gradient counted as two more queries).
       rivals: `[(name, gain [S, T], queries [T]), ...]` of black-box attacks.
 
@@ -178,7 +178,8 @@ def black_box(gradient_gain, gradient_queries, rivals) -> Finding:
     """
     name = "black box beats gradient"
     if gradient_gain is None:
-        return Finding(name, Status.EXEMPT, float("nan"), "uses no gradient")
+        message = "does not rest on gradients alone"
+        return Finding(name, Status.EXEMPT, float("nan"), message)
     if not rivals:
         return Finding(
             name, Status.MISSING, float("nan"), "no black-box attack ran beside it",

@@ -91,7 +91,8 @@ def unstable(near, fresh, gain, std) -> Finding:
       gain: mean gain of the attack, base standard deviations, `[S]`.
       std: base deviation of the score, `[S]`.
 
-    Each change is cut at 1; more than .1 warns: the winners sit on needles. Threshold
+    A neighbour whose score is not finite fails: its share is the value then. Each
+    change is cut at 1; more than .1 warns: the winners sit on needles. Threshold
     of Pintor et al. 2022, arXiv:2106.09947 (unstable predictions), where the share is
     of the score itself; a score has no zero of its own. On 12 networks: healthy .003,
     shattered .23 and more, needles .28 and more.
@@ -100,6 +101,14 @@ def unstable(near, fresh, gain, std) -> Finding:
     if near is None:
         message = "inputs are not continuous"
         return Finding(name, Status.EXEMPT, float("nan"), message)
+    undefined = float(np.mean(~np.isfinite(near)))
+    if undefined:
+        return Finding(
+            name, Status.FAIL, undefined,
+            f"the score is not a number at {undefined:.1%} of the winners' neighbours",
+            "let the proxy score all legal inputs: where it does not, attacks take it "
+            "for the worst, and turn away",
+        )  # fmt: skip
     risen = np.maximum(np.asarray(gain, float) * _scale(std), 1e-30)[:, None]
     value = float(np.minimum(np.abs(near - fresh) / risen, 1.0).mean())
     status = grade(value, 0.1, 1.0)
