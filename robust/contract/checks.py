@@ -54,7 +54,6 @@ def it_spends_what_it_declares(row: Row) -> None:
 def its_needs_are_all_it_needs(row: Row) -> None:
     """Wherever its needs are met its functions at least trace, and with no more."""
     attack = row.make()
-    undeclared = {"move", "log_prob", "policy"} - attack.needs
 
     def once(key, target):
         z = target.base.sample(key, SLOTS)
@@ -66,7 +65,12 @@ def its_needs_are_all_it_needs(row: Row) -> None:
         met = attack.needs <= capabilities(target)
         assert met or place not in row.shares, f"{place} lacks what it needs"
         if met:
-            base = target.base._replace(**dict.fromkeys(undeclared))
+            base = target.base
+            base = base._replace(
+                move=base.move if "move" in attack.needs else None,
+                log_prob=base.log_prob if "log_prob" in attack.needs else None,
+                policy=base.policy if "policy" in attack.needs else None,
+            )
             jax.eval_shape(
                 functools.partial(once, target=Target(target.proxy, base)), KEY
             )

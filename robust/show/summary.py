@@ -57,7 +57,7 @@ def _winner_lines(study) -> list[str]:
             for name, values in result.trace.info.items()
             if name.startswith("won_")
         }
-        ordered = sorted(shares, key=shares.get, reverse=True)
+        ordered = sorted(shares, key=lambda name: -shares[name])
         if ordered:
             found = ", ".join(f"{name} {shares[name]:.0%}" for name in ordered)
             lines.append(f"who found the inputs of {result.name}: {found}")
