@@ -69,7 +69,7 @@ SGD, SIGN = optax.sgd(1.0), optax.sign_sgd(1.0)
 KINDS = {
     "sgd": {"learning_rate": RATE, "optimizer": SGD},
     "signs in a ball": pgd(),
-    "Adam, the default": {"learning_rate": RATE},
+    "Adam": {"learning_rate": RATE},
     '"auto" in a ball': {"optimizer": "auto", "radius": RADIUS},
 }
 
