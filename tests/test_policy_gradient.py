@@ -197,7 +197,10 @@ def test_what_is_undefined_is_avoided():
 
 
 def test_a_base_without_a_policy_is_refused():
-    with pytest.raises(NeedsError, match="not a tunable policy; use splitting or best"):
+    with pytest.raises(
+        NeedsError,
+        match="not a tunable policy; use gradient_ascent or splitting, or build",
+    ):
         run(policy_gradient(), Target(slope(), gaussian(3)), jax.random.key(0))
 
 
