@@ -136,13 +136,12 @@ def run(
         looks = [*resume.looks]
     for done in range(len(looks), len(plan) + 1):
         if on_checkpoint:
-            looks[-1] = [np.array(leaf) for leaf in looks[-1]]
+            looks[-1] = _on_host(looks[-1])
             on_checkpoint(Checkpoint(done, plan, jax.tree.leaves(state), [*looks]))
         if done < len(plan):
             bounds = np.asarray(plan[done - 1 : done + 1])
             state, look = _advance(functions, target, rows, state, bounds, **options)
-            # Copied while steps run: a view would hold on to the device's memory.
-            looks[-1] = [np.array(leaf) for leaf in looks[-1]]
+            looks[-1] = _on_host(looks[-1])  # while steps run
             looks.append(jax.tree.leaves(look))
     spent = _spent(attack.cost, plan)
     context = None if rows.context is None else jax.device_get(rows.context)
@@ -212,6 +211,11 @@ def _spent(cost: Cost, plan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     begun = steps > 0
     queries = cost.init + cost.queries * steps
     return steps, begun * queries, begun * (cost.first_grads + cost.grads * steps)
+
+
+def _on_host(look: list) -> list[np.ndarray]:
+    """Copies, once: a view would hold on to the device's memory."""
+    return [a if isinstance(a, np.ndarray) else np.array(a) for a in look]
 
 
 def _stack(looks: list[list]) -> list[np.ndarray]:

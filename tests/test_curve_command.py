@@ -177,7 +177,10 @@ def test_a_single_prompt_has_intervals_over_its_answers_and_never_decides(capsys
     assert (last[0], last[2]) == (None, None)  # of all 64 answers: no other choice
     assert (said["verdict"], said["groups"]) == ("undecided", 1)
     assert said["intervals_over"] == "answers"
+    assert "no brackets at n = 64" in " ".join(said["notes"])
     assert "a single prompt never decides" in said["summary"]
+    few = answer(capsys, "bank.csv", "--n", "1,4")
+    assert "no brackets" not in " ".join(few["notes"])
     assert "95 % intervals over the prompt's answers" in said["notes"][-1]
     assert "(name a column: --group)" in " ".join(said["notes"])
     named = answer(capsys, "bank.csv", "--group", "question")

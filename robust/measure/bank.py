@@ -22,7 +22,8 @@ class BestOfN(NamedTuple):
       kl: `[A]`, nats: ln n - (n - 1)/n, an upper bound where scores tie.
       proxy, true: `[A]`, means over groups.
       proxy_low, proxy_high, true_low, true_high: `[A]`, 95 % t intervals over
-        groups; nan for a single group, which says nothing about other groups.
+        groups; nan for a single group, which says nothing about other groups: see
+        `over_answers` for its own.
       groups: G.
       proxy_by_group, true_by_group: `[G, A]`, groups in the order of their labels.
     """

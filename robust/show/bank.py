@@ -50,6 +50,11 @@ def notes(selection, scores, laws) -> list[str]:
             f"a single prompt{where}: brackets say how sure its answers make its own "
             "curve, nothing of other prompts, and it never decides"
         )
+        if least in selection.curve.n[selection.asked]:
+            lines.append(
+                f"no brackets at n = {least}: without one of the answers there is no "
+                "best of so many"
+            )
     if selection.ties:
         lines.append(
             f"{100 * selection.ties:.2g} % of the answers share their proxy score with "
